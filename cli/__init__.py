@@ -1,0 +1,1 @@
+"""How blursynth and blurvid are used from the command line."""
