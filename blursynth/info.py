@@ -1,0 +1,104 @@
+"""What data sets hold, in words: read from manifests and indexes, never from the images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .generate import RunResult
+from .manifest import MANIFEST_NAME
+from .plan import DataSetPlan
+from .schema import SCHEMA_VERSION, ShardIndex, decode_index
+
+
+def run_summary(plan: DataSetPlan, result: RunResult) -> str:
+    """One line: what there is now, and how fast it was made."""
+    counts = _counts(result.indexes)
+    failed = f", {len(result.failures)} sources left out" if result.failures else ""
+    if not result.made_samples:
+        return f"{plan.folder}: already complete: {counts}{failed}"
+    rate = result.made_samples / result.seconds
+    made = f"made {result.made_samples} in {result.seconds:.1f} s ({rate:.1f} samples/s)"
+    return f"{plan.folder}: {counts}{failed}; {made}"
+
+
+def _counts(indexes: tuple[ShardIndex, ...]) -> str:
+    parts = []
+    for split in sorted({index.split for index in indexes}, reverse=True):
+        those = [index for index in indexes if index.split == split]
+        samples = sum(len(index.samples) for index in those)
+        parts.append(f"{samples} {split} samples in {len(those)} shard{'s'[: len(those) - 1]}")
+    return ", ".join(parts)
+
+
+def describe(root: Path) -> str:
+    """Every data set below `root`, a paragraph each; ValueError where there is none."""
+    if not root.is_dir():
+        raise ValueError(f"expected a folder of data sets at {root}, found no such folder")
+    folders = sorted({path.parent for path in root.rglob("*.tar")})
+    if not folders:
+        raise ValueError(
+            f"expected shards (<data set>/<split>/*.tar with their .json) below {root}, found "
+            "none; make some with `blursynth panorama` or `blursynth gopro`"
+        )
+    return "\n\n".join(_describe_split(folder) for folder in folders)
+
+
+def _describe_split(folder: Path) -> str:
+    indexes = [
+        decode_index(path.with_suffix(".json").read_bytes(), str(path.with_suffix(".json")))
+        for path in sorted(folder.glob("*.tar"))
+        if path.with_suffix(".json").exists()
+    ]
+    lines = [f"{folder}"]
+    lines.append(f"  samples      {sum(len(i.samples) for i in indexes)}")
+    lines.append(f"  shards       {len(indexes)}, {_megabytes(sum(i.tar_bytes for i in indexes))}")
+    if indexes:
+        lines += _describe_images(indexes)
+    manifest = folder / MANIFEST_NAME
+    if manifest.exists():
+        lines += _describe_manifest(manifest)
+    else:
+        lines.append("  unfinished   there is no manifest yet; the same command goes on")
+    return "\n".join(lines)
+
+
+def _describe_images(indexes: list[ShardIndex]) -> list[str]:
+    frames = sorted({s.frame_count for i in indexes for s in i.samples})
+    sizes = sorted({i.size_hw for i in indexes if i.samples})
+    spread = f"{frames[0]}" if len(frames) == 1 else f"{frames[0]} to {frames[-1]}" if frames else "0"
+    sources = {source for i in indexes for source in i.sources}
+    return [
+        f"  images       {', '.join(f'{w}x{h}' for h, w in sizes)}, {indexes[0].image_format}, "
+        f"{spread} frames beside each blur",
+        f"  sources      {len(sources)}",
+    ]
+
+
+def _describe_manifest(path: Path) -> list[str]:
+    manifest = json.loads(path.read_bytes())
+    if manifest.get("schema") != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: expected schema {SCHEMA_VERSION}, found {manifest.get('schema')!r}; "
+            "make the shards anew with this version of blursynth"
+        )
+    lines = [f"  kind         {manifest['kind']}, response {manifest['options']['response']}, "
+             f"seed {manifest['options']['seed']}"]
+    for quantity, text in (
+        ("n", "frames averaged"),
+        ("max_step_px", "largest step between two of them, pixels"),
+        ("clipped", "clipped share of the middle frame"),
+    ):
+        if one := manifest["statistics"].get(quantity):
+            mean = one["sum"] / one["count"]
+            lines.append(f"  {quantity:12} {mean:.3g} on average, {one['min']:.3g} to "
+                         f"{one['max']:.3g} ({text})")
+    lines += [f"  left out     {source}: {reason}" for source, reason in manifest["failures"]]
+    lines += [f"  note         {note}" for note in manifest["notes"]]
+    lines.append(f"  made         {manifest['run']['samples_per_second']:.1f} samples/s; "
+                 f"fingerprint {manifest['fingerprint'][:16]}")
+    return lines
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

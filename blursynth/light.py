@@ -1,0 +1,74 @@
+"""Response curves and averaging: 8-bit values <-> light (spec 1.1, 2.2).
+
+A response says what the 8-bit values of frames mean when they are averaged to a blurred image:
+`identity` averages the values themselves, `gamma2.2` and `srgb` average light.
+Codes are uint8 0..255; light is 0..1, where 1 is white.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+import numpy as np
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def srgb_to_linear(value: np.ndarray) -> np.ndarray:
+    """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1)."""
+    value = np.asarray(value)
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def linear_to_srgb(light: np.ndarray) -> np.ndarray:
+    """Linear light -> sRGB in [0, 1], clipped at black and white: the inverse."""
+    light = np.clip(light, 0, 1)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
+RESPONSES: dict[str, tuple[Callable, Callable]] = {
+    "identity": (lambda value: value, lambda light: light),
+    "gamma2.2": (lambda value: value**2.2, lambda light: light ** (1 / 2.2)),
+    "srgb": (srgb_to_linear, linear_to_srgb),
+}
+
+
+def decode_codes(codes: np.ndarray, response: str) -> np.ndarray:
+    """uint8 codes -> float64 light in [0, 1] under the response."""
+    return _table(response)[codes]
+
+
+def encode_codes(light: np.ndarray, response: str) -> np.ndarray:
+    """Light in [0, 1] -> uint8 codes, rounded: the inverse of `decode_codes`."""
+    encode = RESPONSES[response][1]
+    return np.rint(encode(np.clip(light, 0, 1)) * 255).astype(np.uint8)
+
+
+@lru_cache
+def _table(response: str) -> np.ndarray:
+    if response not in RESPONSES:
+        raise ValueError(
+            f"expected a response among {', '.join(RESPONSES)}, found {response!r}"
+        )
+    table = RESPONSES[response][0](np.arange(256) / 255)
+    table.setflags(write=False)
+    return table
+
+
+def mean_of_frames(frames: Iterable[np.ndarray], response: str) -> np.ndarray:
+    """The blurred image: round(encode(mean(decode(frames)))), frames uint8 of one shape (spec 2.2).
+
+    Exact: the identity sums integers, and a half is rounded to even, as `numpy.rint` does.
+    """
+    table = np.arange(256, dtype=np.uint32) if response == "identity" else _table(response)
+    total, count = None, 0
+    for frame in frames:
+        light = table[frame]
+        total = light if total is None else total + light
+        count += 1
+    if total is None:
+        raise ValueError("expected at least one frame to average, found none")
+    if response == "identity":
+        return np.rint(total / count).astype(np.uint8)
+    return encode_codes(total / count, response)

@@ -1,0 +1,189 @@
+"""What is written beside the shards: the plan at the start, the manifest at the end (spec 2.3).
+
+`plan.json` says what is being made, so that a resume with anything else is refused by name (law 4);
+a split's `manifest.json` says what was made, and is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .files import TEMPORARY_SUFFIX, sha256_of, write_whole
+from .plan import SPLITS, DataSetPlan
+from .schema import SCHEMA_VERSION, ShardIndex, encode_json
+from .shards import Failure, ShardName, merge_statistic
+
+PLAN_NAME = "plan.json"
+MANIFEST_NAME = "manifest.json"
+DIGESTS_NAME = ".digests.json"
+TOOL_VERSION = version("blursynth-blurvid")
+PACKAGES = ("numpy", "numpy-quaternion", "opencv-python", "webdataset", "joblib")
+
+
+def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
+    """Writes down what is to be made; refuses a folder in which something else was (law 4)."""
+    described = _described(plan)
+    path = plan.folder / PLAN_NAME
+    if overwrite and plan.folder.exists():
+        _refuse_foreign(plan.folder)
+        for split in SPLITS:
+            shutil.rmtree(plan.folder / split, ignore_errors=True)
+        path.unlink(missing_ok=True)
+    if path.exists():
+        _refuse_difference(plan.folder, json.loads(path.read_bytes()), described)
+    else:
+        _refuse_foreign(plan.folder)
+        if any(plan.folder.glob("*/*.tar")):
+            raise ValueError(
+                f"expected an empty folder {plan.folder}, found shards without a {PLAN_NAME}; "
+                "choose another --name or --out, or start anew with --overwrite"
+            )
+        write_whole(path, encode_json(described))
+    for leftover in plan.folder.glob(f"*/.*{TEMPORARY_SUFFIX}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """That `folder` holds nothing but what this program writes."""
+    known = {*SPLITS, PLAN_NAME, DIGESTS_NAME}
+    other = sorted(p.name for p in folder.iterdir() if p.name not in known) if folder.exists() else []
+    if other:
+        raise ValueError(
+            f"expected a folder for a data set at {folder}, found other files in it "
+            f"({', '.join(other[:3])}); choose another --name or --out"
+        )
+
+
+def _described(plan: DataSetPlan) -> dict:
+    """All that shapes the data, as it stands in plan.json."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "kind": plan.kind,
+        "options": json.loads(encode_json(plan.options)),
+        "sources": [[s.name, s.size_bytes, s.sha256] for s in plan.sources],
+        "fingerprint": plan.fingerprint,
+    }
+
+
+def _refuse_difference(folder: Path, before: dict, now: dict) -> None:
+    if before.get("fingerprint") == now["fingerprint"]:
+        return
+    differences = [
+        f"{name} was {before.get(name)!r} and is {now[name]!r}"
+        for name in ("schema", "kind")
+        if before.get(name) != now[name]
+    ]
+    differences += _option_differences(before.get("options", {}), now["options"])
+    differences += _source_differences(before.get("sources", []), now["sources"])
+    raise ValueError(
+        f"expected to continue the data set in {folder}, found that {'; '.join(differences)}: "
+        "go back to the former, choose another --name, or start anew with --overwrite"
+    )
+
+
+def _option_differences(before: dict, now: dict, prefix: str = "") -> list[str]:
+    found = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _option_differences(old, new, f"{name}.")
+        elif old != new:
+            found.append(f"option {prefix}{name} was {old!r} and is {new!r}")
+    return found
+
+
+def _source_differences(before: list, now: list) -> list[str]:
+    old, new = ({name: rest for name, *rest in sources} for sources in (before, now))
+    kinds = {
+        "new": sorted(new.keys() - old.keys()),
+        "gone": sorted(old.keys() - new.keys()),
+        "changed": sorted(name for name in new.keys() & old.keys() if new[name] != old[name]),
+    }
+    return [
+        f"{len(names)} source{'s are' if len(names) > 1 else ' is'} {kind} ({names[0]}"
+        f"{', ...' if len(names) > 1 else ''})"
+        for kind, names in kinds.items()
+        if names
+    ]
+
+
+# --- manifests -------------------------------------------------------------------------------
+
+
+def manifest_path(plan: DataSetPlan, split: str) -> Path:
+    """Where the manifest of a split stands."""
+    return plan.folder / split / MANIFEST_NAME
+
+
+def splits_of(plan: DataSetPlan) -> list[str]:
+    """The splits that have shards."""
+    return [split for split in SPLITS if any(s.name.split == split for s in plan.shards)]
+
+
+def write_manifests(
+    plan: DataSetPlan,
+    done: Mapping[ShardName, ShardIndex],
+    *,
+    failures: Sequence[Failure],
+    facts: dict,
+) -> None:
+    """One for each split. facts: `run_facts`, which are not part of what is fingerprinted."""
+    for split in splits_of(plan):
+        names = [shard.name for shard in plan.shards if shard.name.split == split]
+        statistics: dict = {}
+        for name in names:
+            for quantity, value in done[name].statistics.items():
+                merge_statistic(statistics, quantity, value)
+        listed = [_listed(name, done[name]) for name in names]
+        manifest = {
+            **_described(plan),
+            "tool_version": TOOL_VERSION,
+            "data_set": plan.options["name"],
+            "split": split,
+            "shards": listed,
+            "totals": {name: sum(s[name] for s in listed) for name in ("samples", "bytes")},
+            "statistics": statistics,
+            "failures": [[f.source, f.reason] for f in failures],
+            "notes": list(plan.notes),
+            "run": facts,
+        }
+        write_whole(manifest_path(plan, split), encode_manifest(manifest))
+
+
+def encode_manifest(manifest: dict) -> bytes:
+    """The JSON text, with the sha256 of everything else in it."""
+    return encode_json({**manifest, "sha256": hashlib.sha256(encode_json(manifest)).hexdigest()})
+
+
+def _listed(name: ShardName, index: ShardIndex) -> dict:
+    return {
+        "tar": index.tar,
+        "samples": len(index.samples),
+        "bytes": index.tar_bytes,
+        "tar_sha256": index.tar_sha256,
+        "pixels_sha256": index.pixels_sha256,
+        "index_sha256": sha256_of(name.index),
+    }
+
+
+def run_facts(made: int, seconds: float) -> dict:
+    """What may differ between two runs that make the same bytes."""
+    return {
+        "versions": {"python": platform.python_version(), **{p: _version(p) for p in PACKAGES}},
+        "machine": {"processor": platform.machine(), "system": platform.platform()},
+        "seconds": round(seconds, 3),
+        "samples_per_second": round(made / seconds, 3),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,77 @@
+"""What a panorama sample's metadata say of its motion, in closed form and in pixels (spec 2.4, 8).
+
+Frames are numbered as they are stored. A position is (x, y); the centre of pixel (row i, column j)
+is (j + 0.5, i + 0.5). To warp frame i into frame j, sample i at `positions(meta, j, i)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .camera import Camera, pixel_centres, project, rays
+from .rotation import matrices
+
+
+def homography(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
+    """(3, 3) float64 H with x_j ~ H x_i in homogeneous pixels: H = K R_j^T R_i K^-1.
+
+    Not normalised, so that those of i to j and of j to k multiply to that of i to k. Pinholes only.
+    """
+    camera = camera_of(meta)
+    if camera.xi != 0:
+        raise ValueError(
+            f"expected a pinhole camera (xi = 0), found xi = {camera.xi:g}: "
+            "between such frames there is a flow, but no homography"
+        )
+    intrinsics = np.diag([camera.focal_px, camera.focal_px, 1.0])
+    intrinsics[:2, 2] = camera.principal_xy
+    return intrinsics @ relative_rotation(meta, i, j) @ np.linalg.inv(intrinsics)
+
+
+def positions(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
+    """(H, W, 2) float64: where each pixel centre of frame i lies in frame j, for any xi.
+
+    May lie outside of frame j; NaN where frame j's camera cannot see it at all.
+    """
+    camera = camera_of(meta)
+    directions = rays(pixel_centres(camera.size_hw), camera)
+    return project(directions @ relative_rotation(meta, i, j).T, camera)
+
+
+def flow(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
+    """(H, W, 2) float64: `positions(meta, i, j)` minus the pixel centres themselves."""
+    return positions(meta, i, j) - pixel_centres(camera_of(meta).size_hw)
+
+
+def visible(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
+    """(H, W) bool: the pixels of frame j that frame i sees as well.
+
+    Those whose position in frame i is inside the hull of its pixel centres, so that a bilinear
+    sample there needs no pixel from beyond the border (1e-6 px of rounding is forgiven).
+    """
+    xy = positions(meta, j, i)
+    height, width = xy.shape[:2]
+    farthest = np.array([width, height]) - 0.5
+    with np.errstate(invalid="ignore"):
+        return np.all((xy >= 0.5 - 1e-6) & (xy <= farthest + 1e-6), axis=-1)
+
+
+def relative_rotation(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
+    """(3, 3) R_j^T R_i: directions in the axes of camera i -> in those of camera j."""
+    rotation_i, rotation_j = matrices(np.array([meta["quat_wxyz"][k] for k in (i, j)]))
+    return rotation_j.T @ rotation_i
+
+
+def camera_of(meta: Mapping[str, Any]) -> Camera:
+    """The camera that a panorama sample was taken with."""
+    if meta.get("kind") != "panorama":
+        raise ValueError(
+            "expected the metadata of a panorama sample, whose motion is known, "
+            f"found kind {meta.get('kind')!r}"
+        )
+    height, width = meta["size_hw"]
+    x, y = meta["principal_xy"]
+    return Camera((height, width), meta["focal_px"], meta["xi"], (x, y))

@@ -1,0 +1,146 @@
+"""An equirectangular image in linear light, at the scale the camera needs (spec 1.1, 5.1).
+
+World axes: x right, y down, z forward. A direction (x, y, z) lies at u = W (atan2(x, z)/2pi + 1/2),
+v = H (asin y/pi + 1/2); pixel centres at +0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .camera import Camera
+from .light import LUMINANCE, srgb_to_linear
+from .schema import image_size
+
+MAX_WIDTH = 32767
+ASPECT_TOLERANCE = 0.01
+MIDDLE_GREY = 0.18
+# Samples of the level per camera pixel, at the image's centre: JPEGs are decoded at the smallest
+# scale that keeps LEAST_DENSITY, whatever is finer than MOST_DENSITY is area-averaged to it.
+LEAST_DENSITY = 3.0
+MOST_DENSITY = 6.0
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+JPEG_SCALES = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+}
+
+
+@dataclass(frozen=True)
+class Level:
+    """padded: (H + 2, W + 2, 3) float32 linear light RGB, one column more beyond the seam on each
+    side and one row more beyond each pole, half a turn away. size_hw: without them."""
+
+    padded: np.ndarray
+    size_hw: tuple[int, int]
+
+
+def load_level(path: Path, camera: Camera, exposure: str = "auto") -> Level:
+    """The panorama of a file at the scale of the camera; ValueError where it is none."""
+    image = _read(path, camera)
+    linear = _linear_rgb(image)
+    _refuse_other_shapes(linear.shape)
+    if path.suffix.lower() == ".hdr":
+        linear = linear * exposure_gain(linear, exposure)
+    return level_of(_shrunk(linear, camera))
+
+
+def level_of(linear: np.ndarray) -> Level:
+    """(H, W, 3) linear light -> the level with its borders."""
+    height, width = linear.shape[:2]
+    linear = np.asarray(linear, np.float32)
+    beyond = [np.roll(row, width // 2, axis=1) for row in (linear[:1], linear[-1:])]
+    tall = np.concatenate([beyond[0], linear, beyond[1]])
+    return Level(cv2.copyMakeBorder(tall, 0, 0, 1, 1, cv2.BORDER_WRAP), (height, width))
+
+
+def exposure_gain(linear: np.ndarray, exposure: str) -> float:
+    """What HDR light is multiplied by: `auto` maps the median luminance to 0.18, a number of EV
+    multiplies by 2^EV, with 1.0 = white."""
+    if exposure != "auto":
+        return float(2.0 ** float(exposure))
+    median = float(np.median(linear @ LUMINANCE))
+    if not median > 0:
+        raise ValueError("its median luminance is zero; set --exposure to a number of stops")
+    return MIDDLE_GREY / median
+
+
+# --- positions and sampling ------------------------------------------------------------------
+
+
+def panorama_xy(directions: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """(..., 3) unit world directions -> (..., 2) positions (u, v) in pixels."""
+    height, width = size_hw
+    x, y, z = np.moveaxis(directions, -1, 0)
+    u = width * (np.arctan2(x, z) / (2 * np.pi) + 0.5)
+    v = height * (np.arcsin(np.clip(y, -1, 1)) / np.pi + 0.5)
+    return np.stack([u, v], axis=-1)
+
+
+def sample(level: Level, directions: np.ndarray) -> np.ndarray:
+    """(H, W, 3) unit world directions -> (H, W, 3) float32 light, bilinear across seam and poles."""
+    xy = panorama_xy(directions, level.size_hw).astype(np.float32) + np.float32(0.5)
+    return cv2.remap(
+        level.padded, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def density(panorama_width: int, camera: Camera) -> float:
+    """Panorama pixels per camera pixel at the middle of the image, where it is least."""
+    return panorama_width * (1 + camera.xi) / (2 * np.pi * camera.focal_px)
+
+
+# --- decoding --------------------------------------------------------------------------------
+
+
+def _read(path: Path, camera: Camera) -> np.ndarray:
+    """BGR, of any depth; JPEGs at the smallest scale that the camera allows."""
+    data = path.read_bytes()
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    if data.startswith(JPEG_SIGNATURE):
+        flags = _jpeg_flags(density(image_size(data, "jpg")[1], camera))
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None:
+        raise ValueError("it cannot be read as an image")
+    return image
+
+
+def _jpeg_flags(full_density: float) -> int:
+    allowed = (f for scale, f in JPEG_SCALES.items() if full_density / scale >= LEAST_DENSITY)
+    return next(allowed, cv2.IMREAD_COLOR)
+
+
+def _linear_rgb(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 linear light RGB of what was decoded."""
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if rgb.dtype == np.float32:
+        if not np.all(np.isfinite(rgb)):
+            raise ValueError("it holds values that are not finite")
+        return np.maximum(rgb, 0)
+    if rgb.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected 8 or 16 bits per channel or Radiance .hdr, found {rgb.dtype}")
+    codes = np.arange(np.iinfo(rgb.dtype).max + 1)
+    return srgb_to_linear(codes / codes[-1]).astype(np.float32)[rgb]
+
+
+def _refuse_other_shapes(shape: tuple[int, ...]) -> None:
+    height, width = shape[:2]
+    if abs(width / height - 2) > 2 * ASPECT_TOLERANCE:
+        raise ValueError(f"expected a panorama twice as wide as high, found {width}x{height}")
+    if width > MAX_WIDTH:
+        raise ValueError(f"expected at most {MAX_WIDTH} pixels of width, found {width}")
+
+
+def _shrunk(linear: np.ndarray, camera: Camera) -> np.ndarray:
+    """Area-averaged in linear light to MOST_DENSITY where it is finer."""
+    height, width = linear.shape[:2]
+    scale = MOST_DENSITY / density(width, camera)
+    if scale >= 1:
+        return linear
+    size = (max(round(width * scale), 2), max(round(height * scale), 1))
+    return cv2.resize(linear, size, interpolation=cv2.INTER_AREA)

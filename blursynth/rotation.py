@@ -1,0 +1,74 @@
+"""Unit quaternions: Euler angles -> rotation, and the Slerp path between two orientations.
+
+Quaternions are (w, x, y, z) float64; a rotation of an orientation is world_from_camera, so that
+x_world = R x_camera (spec 1.1). The algebra is numpy-quaternion's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import quaternion
+
+
+def quat_from_euler(beta_deg: np.ndarray) -> np.ndarray:
+    """(3,) degrees (bx, by, bz) -> (4,) wxyz of Rx(bx) Ry(by) Rz(bz)."""
+    half = np.radians(np.asarray(beta_deg, float)) / 2
+    x, y, z = (quaternion.quaternion(np.cos(h), *(np.sin(h) * axis)) for h, axis in _axes(half))
+    return quaternion.as_float_array(x * y * z)
+
+
+def _axes(half: np.ndarray) -> zip:
+    return zip(half, np.eye(3), strict=True)
+
+
+def quat_looking_at(yaw_deg: float, pitch_deg: float, roll_deg: float = 0.0) -> np.ndarray:
+    """(4,) wxyz of a camera turned right by yaw, then up by pitch, then clockwise by roll.
+
+    Ry(yaw) Rx(pitch) Rz(roll) in axes x right, y down, z forward: a positive rotation about x
+    lifts z towards -y, which is up.
+    """
+    yaw = quat_from_euler(np.array([0.0, yaw_deg, 0.0]))
+    return multiply(
+        multiply(yaw, quat_from_euler(np.array([pitch_deg, 0.0, 0.0]))),
+        quat_from_euler(np.array([0.0, 0.0, roll_deg])),
+    )
+
+
+def multiply(a_wxyz: np.ndarray, b_wxyz: np.ndarray) -> np.ndarray:
+    """The quaternion of R_a R_b, (4,)."""
+    a, b = quaternion.from_float_array(a_wxyz), quaternion.from_float_array(b_wxyz)
+    return quaternion.as_float_array(a * b)
+
+
+def slerp(start_wxyz: np.ndarray, end_wxyz: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """(m, 4) wxyz at the times in [0, 1] along the short arc: constant angular speed.
+
+    Dam et al. 1998. The ends are those given (the last may change sign: the same rotation).
+    """
+    start = quaternion.from_float_array(start_wxyz)
+    end = quaternion.from_float_array(end_wxyz)
+    if np.dot(start_wxyz, end_wxyz) < 0:
+        end = -end
+    path = quaternion.as_float_array(np.slerp_vectorized(start, end, np.asarray(times, float)))
+    return path / np.linalg.norm(path, axis=1, keepdims=True)
+
+
+def matrices(quats_wxyz: np.ndarray) -> np.ndarray:
+    """(..., 4) wxyz -> (..., 3, 3) rotation matrices."""
+    return quaternion.as_rotation_matrix(quaternion.from_float_array(np.asarray(quats_wxyz)))
+
+
+def rotation_vector_deg(first_wxyz: np.ndarray, last_wxyz: np.ndarray) -> np.ndarray:
+    """(3,) log(R_first^T R_last) in degrees, short way, in the axes of the first camera.
+
+    Exactly antisymmetric under exchange of the two: the vector is the rotation's axis, which both
+    cameras see alike.
+    """
+    first = quaternion.from_float_array(first_wxyz)
+    relative = quaternion.as_float_array(first.conjugate() * quaternion.from_float_array(last_wxyz))
+    w, vector = relative[0], relative[1:]
+    length = np.linalg.norm(vector)
+    if length == 0:
+        return np.zeros(3)
+    angle = 2 * np.arctan2(length, abs(w))
+    return np.degrees(angle) * np.copysign(1.0, w) * vector / length

@@ -1,0 +1,330 @@
+"""The shard contract: what a sample is, how it is written into a tar and read back, what an index says.
+
+Encode and decode stand side by side; `shards/README.md` says the same in prose. Images are RGB.
+Raises ValueError with what was expected, what was found, and the sample's key.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+SCHEMA_VERSION = 1
+FORMATS = ("png", "webp", "jpg", "npy")
+LOSSY_FORMATS = ("jpg",)
+MAX_MEMBER_BYTES = 1 << 28
+MAX_IMAGE_PIXELS = 1 << 26
+
+META_NAME = "meta.json"
+COMMON_META = frozenset(
+    "schema kind source n times response exact_mean seed direction clipped".split()
+)
+KIND_META = {
+    "panorama": frozenset(
+        "size_hw hfov_deg xi focal_px principal_xy beta_deg quat_wxyz quat_first_last "
+        "max_step_px".split()
+    ),
+    "video": frozenset("scene first_frame crop_xywh".split()),
+}
+PER_FRAME_META = ("times", "quat_wxyz")
+
+_CV2_PARAMETERS = {
+    # Run lengths of differences to the row above: faster than deflate's search, and smaller here.
+    "png": [
+        *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+        *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+        *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    ],
+    "webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+    "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+}
+_SIGNATURES = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "webp": (b"RIFF",),
+    "jpg": (b"\xff\xd8\xff",),
+    "npy": (b"\x93NUMPY",),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A blurred image and its sharp frames.
+
+    key: unique, holds no dot. blur: (H, W, 3) uint8 RGB. frames: (m, H, W, 3) uint8 RGB in time
+    order. meta: what spec 2.2 lists; `times` and `quat_wxyz` have one entry for each frame.
+    """
+
+    key: str
+    blur: np.ndarray
+    frames: np.ndarray
+    meta: dict[str, Any] = field(compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.key or set(self.key) & set("./\\"):
+            raise ValueError(f"expected a key without dots and slashes, found {self.key!r}")
+        if self.blur.ndim != 3 or self.blur.shape[2] != 3 or self.blur.dtype != np.uint8:
+            raise ValueError(
+                f"sample {self.key}: expected an (H, W, 3) uint8 blur, "
+                f"found {self.blur.shape} {self.blur.dtype}"
+            )
+        if self.frames.shape[1:] != self.blur.shape or self.frames.dtype != np.uint8:
+            raise ValueError(
+                f"sample {self.key}: expected uint8 frames of the blur's size {self.blur.shape}, "
+                f"found {self.frames.shape} {self.frames.dtype}"
+            )
+        check_meta(self.key, self.meta, frames=len(self.frames))
+
+
+def check_meta(key: str, meta: Mapping[str, Any], *, frames: int) -> None:
+    """That `meta` is of this schema and complete for its kind and number of frames."""
+    if meta.get("schema") != SCHEMA_VERSION:
+        raise ValueError(
+            f"sample {key}: expected schema {SCHEMA_VERSION}, found {meta.get('schema')!r}; "
+            "make the shards anew with this version of blursynth"
+        )
+    kind = meta.get("kind")
+    if kind not in KIND_META:
+        raise ValueError(f"sample {key}: expected kind {' or '.join(KIND_META)}, found {kind!r}")
+    missing = sorted((COMMON_META | KIND_META[kind]) - meta.keys())
+    if missing:
+        raise ValueError(f"sample {key}: its metadata lacks {', '.join(missing)}")
+    for name in PER_FRAME_META:
+        if name in meta and len(meta[name]) != frames:
+            raise ValueError(
+                f"sample {key}: expected {len(meta[name])} frames as `{name}` says, found {frames}"
+            )
+
+
+def select_frames(meta: Mapping[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
+    """The metadata of a sample of which only the frames with these numbers are kept."""
+    kept = {k: [meta[k][i] for i in numbers] for k in PER_FRAME_META if k in meta}
+    return {**meta, **kept}
+
+
+# --- members -------------------------------------------------------------------------------
+
+
+def member_names(frames: int, image_format: str) -> list[str]:
+    """Member names without the key, in the order of the tar: blur, frames by number, meta."""
+    images = ["blur", *(f"frame.{i:03d}" for i in range(frames))]
+    return [*(f"{name}.{image_format}" for name in images), META_NAME]
+
+
+def encode_sample(sample: Sample, image_format: str = "png") -> dict[str, bytes]:
+    """Member name (without the key) to bytes, in the order in which they stand in the tar."""
+    images = [sample.blur, *sample.frames]
+    names = member_names(len(sample.frames), image_format)
+    members = {n: encode_image(i, image_format) for n, i in zip(names, images, strict=False)}
+    members[META_NAME] = encode_json(sample.meta)
+    return members
+
+
+def decode_sample(
+    key: str, members: Mapping[str, bytes], *, frames: Sequence[int] | None = None
+) -> Sample:
+    """The inverse of `encode_sample`; `frames`: the numbers to decode (all when None)."""
+    meta = decode_meta(key, members)
+    numbers = range(len(meta["times"])) if frames is None else frames
+    image_format = image_format_of(key, members)
+    blur, *images = (
+        _decode_member(key, members, f"{name}.{image_format}")
+        for name in ["blur", *(f"frame.{i:03d}" for i in numbers)]
+    )
+    if frames is None:
+        refuse_unknown_members(key, members, member_names(len(images), image_format))
+    if any(image.shape != blur.shape for image in images):
+        raise ValueError(f"sample {key}: its frames and its blur differ in size")
+    return Sample(key, blur, np.stack(images), select_frames(meta, numbers))
+
+
+def decode_meta(key: str, members: Mapping[str, bytes]) -> dict[str, Any]:
+    """The metadata alone, checked."""
+    if META_NAME not in members:
+        raise ValueError(f"sample {key}: its member {META_NAME} is missing")
+    try:
+        meta = json.loads(members[META_NAME])
+    except ValueError as error:
+        raise ValueError(f"sample {key}: its {META_NAME} is not JSON ({error})") from error
+    if not isinstance(meta, dict) or not isinstance(meta.get("times", []), list):
+        raise ValueError(f"sample {key}: its {META_NAME} is not an object with a list of times")
+    check_meta(key, meta, frames=len(meta.get("times", [])))
+    return meta
+
+
+def image_format_of(key: str, names: Mapping[str, Any]) -> str:
+    """The format of a sample's images, read off the name of its blur."""
+    found = [f for f in FORMATS if f"blur.{f}" in names]
+    if len(found) != 1:
+        raise ValueError(
+            f"sample {key}: expected one member blur.({'|'.join(FORMATS)}), found {sorted(names)}"
+        )
+    return found[0]
+
+
+def refuse_unknown_members(key: str, names: Mapping[str, Any], expected: Sequence[str]) -> None:
+    """That the members are those of the contract and no others."""
+    extra = sorted(set(names) - set(expected))
+    if extra:
+        raise ValueError(f"sample {key}: members that the contract does not list: {extra}")
+
+
+def _decode_member(key: str, members: Mapping[str, bytes], name: str) -> np.ndarray:
+    if name not in members:
+        raise ValueError(f"sample {key}: its member {name} is missing")
+    try:
+        return decode_image(members[name], name.rpartition(".")[2])
+    except ValueError as error:
+        raise ValueError(f"sample {key}, member {name}: {error}") from error
+
+
+# --- images and JSON -----------------------------------------------------------------------
+
+
+def encode_image(rgb: np.ndarray, image_format: str) -> bytes:
+    """(H, W, 3) uint8 RGB to the bytes of an image file; lossless but for `jpg`."""
+    if image_format == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(rgb), allow_pickle=False)
+        return buffer.getvalue()
+    if image_format not in _CV2_PARAMETERS:
+        raise ValueError(f"expected a format among {', '.join(FORMATS)}, found {image_format!r}")
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(f".{image_format}", bgr, _CV2_PARAMETERS[image_format])[1].tobytes()
+
+
+def decode_image(data: bytes, image_format: str) -> np.ndarray:
+    """The inverse of `encode_image`: (H, W, 3) uint8 RGB; no pickle is ever loaded."""
+    if len(data) > MAX_MEMBER_BYTES:
+        raise ValueError(f"expected at most {MAX_MEMBER_BYTES} bytes, found {len(data)}")
+    if not data.startswith(_SIGNATURES[image_format]):
+        raise ValueError(f"it does not begin as a {image_format} file does")
+    height, width = image_size(data, image_format)
+    if not 0 < height * width <= MAX_IMAGE_PIXELS:
+        raise ValueError(f"expected at most {MAX_IMAGE_PIXELS} pixels, found {width}x{height}")
+    if image_format == "npy":
+        image = np.load(io.BytesIO(data), allow_pickle=False)
+    else:
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None or image.shape != (height, width, 3) or image.dtype != np.uint8:
+        raise ValueError(f"it is damaged or not an 8-bit RGB {image_format}")
+    return image
+
+
+def image_size(data: bytes, image_format: str) -> tuple[int, int]:
+    """Height and width as the file's header states them, before any pixel is decoded."""
+    try:
+        return _SIZE_READERS[image_format](data)
+    except (IndexError, ValueError, EOFError) as error:
+        raise ValueError(f"its {image_format} header is damaged") from error
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+
+
+def _npy_size(data: bytes) -> tuple[int, int]:
+    stream = io.BytesIO(data)
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3:
+        raise ValueError(f"expected an (H, W, 3) uint8 array, found {shape} {dtype}")
+    return shape[0], shape[1]
+
+
+def _jpg_size(data: bytes) -> tuple[int, int]:
+    """From the start-of-frame segment (FF C0 ... FF CF without C4, C8 and CC)."""
+    at = 2
+    while data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = data[at + 5 : at + 7], data[at + 7 : at + 9]
+            return int.from_bytes(height, "big"), int.from_bytes(width, "big")
+        at += 2 + length
+    raise ValueError("no start of frame")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """From the VP8L header: 14 bits of width - 1, 14 bits of height - 1."""
+    if data[8:16] != b"WEBPVP8L" or data[20] != 0x2F:
+        raise ValueError("expected a lossless WebP")
+    bits = int.from_bytes(data[21:25], "little")
+    return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+
+
+_SIZE_READERS = {"png": _png_size, "npy": _npy_size, "jpg": _jpg_size, "webp": _webp_size}
+
+
+def encode_json(value: Any) -> bytes:
+    """One spelling for each value, so that equal metadata are equal bytes."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    return (text + "\n").encode()
+
+
+# --- the index of a shard ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class IndexedSample:
+    """Where a sample lies: member name (without the key) to (offset of its data, size) in bytes."""
+
+    key: str
+    members: dict[str, tuple[int, int]]
+
+    @property
+    def frame_count(self) -> int:
+        return sum(name.startswith("frame.") for name in self.members)
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """What stands beside a complete tar; a tar without it does not exist for any reader."""
+
+    data_set: str
+    split: str
+    tar: str
+    tar_bytes: int
+    tar_sha256: str
+    pixels_sha256: str
+    fingerprint: str
+    image_format: str
+    size_hw: tuple[int, int]
+    samples: tuple[IndexedSample, ...]
+    sources: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
+    statistics: dict[str, Any]
+
+
+def encode_index(index: ShardIndex) -> bytes:
+    """The JSON text of an index."""
+    return encode_json({"schema": SCHEMA_VERSION, **asdict(index)})
+
+
+def decode_index(data: bytes, path: str) -> ShardIndex:
+    """The inverse of `encode_index`; `path` is named where the text is no index of this schema."""
+    try:
+        fields = json.loads(data)
+        schema = fields.pop("schema")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not the index of a shard") from error
+    if schema != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: expected schema {SCHEMA_VERSION}, found {schema!r}; "
+            "make the shards anew with this version of blursynth"
+        )
+    try:
+        fields["samples"] = tuple(
+            IndexedSample(s["key"], {k: (int(o), int(n)) for k, (o, n) in s["members"].items()})
+            for s in fields["samples"]
+        )
+        fields["failures"] = tuple((source, reason) for source, reason in fields["failures"])
+        fields["sources"], fields["size_hw"] = tuple(fields["sources"]), tuple(fields["size_hw"])
+        return ShardIndex(**fields)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: not every field of an index is there") from error

@@ -1,0 +1,166 @@
+"""Samples -> one tar that repeats to the byte, and its index: whole or not at all (spec 2.3, 2.4)."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .files import sha256_of, write_whole, written_whole
+from .schema import (
+    LOSSY_FORMATS,
+    IndexedSample,
+    Sample,
+    ShardIndex,
+    decode_index,
+    decode_sample,
+    encode_index,
+    encode_sample,
+)
+
+STATISTICS = ("n", "max_step_px", "clipped")
+OWNER = "blursynth"
+
+
+@dataclass(frozen=True)
+class ShardName:
+    """The place of a shard: `<folder>/<data_set>/<split>/<data_set>-<split>-<number>.tar`."""
+
+    folder: str
+    data_set: str
+    split: str
+    number: int
+
+    @property
+    def tar(self) -> Path:
+        stem = f"{self.data_set}-{self.split}-{self.number:06d}"
+        return Path(self.folder, self.data_set, self.split, f"{stem}.tar")
+
+    @property
+    def index(self) -> Path:
+        return self.tar.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A source, or a part of one, that gave no sample; it is listed, and the run goes on."""
+
+    source: str
+    reason: str
+
+
+@dataclass
+class _Contents:
+    """What is learnt about a shard while its samples pass by."""
+
+    keys: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    statistics: dict[str, dict[str, float]] = field(default_factory=dict)
+    size_hw: tuple[int, int] = (0, 0)
+    pixels: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, sample: Sample) -> None:
+        self.keys.append(sample.key)
+        if sample.meta["source"] not in self.sources:
+            self.sources.append(sample.meta["source"])
+        self.size_hw = sample.blur.shape[:2]
+        self.pixels.update(sample.blur.tobytes())
+        self.pixels.update(sample.frames.tobytes())
+        for name in STATISTICS:
+            if name in sample.meta:
+                merge_statistic(self.statistics, name, statistic_of(sample.meta[name]))
+
+
+def write_shard(
+    name: ShardName, results: Iterable[Sample | Failure], *, fingerprint: str, image_format: str
+) -> ShardIndex:
+    """Writes the tar, then its index, each under its final name only when whole."""
+    from webdataset import TarWriter  # imports torch, which `import blursynth` must not
+
+    contents = _Contents()
+    with written_whole(name.tar) as temporary:
+        with open(temporary, "wb") as file:
+            writer = TarWriter(file, user=OWNER, group=OWNER, mtime=0, encoder=False)
+            for sample in _kept(results, contents):
+                members = encode_sample(sample, image_format)
+                writer.write({"__key__": sample.key, **members})
+                lossy = image_format in LOSSY_FORMATS
+                contents.add(decode_sample(sample.key, members) if lossy else sample)
+            writer.close()
+        index = _index_of(temporary, name, contents, fingerprint, image_format)
+    write_whole(name.index, encode_index(index))
+    return index
+
+
+def _kept(results: Iterable[Sample | Failure], contents: _Contents) -> Iterator[Sample]:
+    for result in results:
+        if isinstance(result, Failure):
+            contents.failures.append(result)
+        else:
+            yield result
+
+
+def _index_of(
+    tar: Path, name: ShardName, contents: _Contents, fingerprint: str, image_format: str
+) -> ShardIndex:
+    samples = index_tar(tar)
+    if [s.key for s in samples] != contents.keys:
+        raise RuntimeError(f"{tar} does not hold the samples that were written to it")
+    return ShardIndex(
+        data_set=name.data_set,
+        split=name.split,
+        tar=name.tar.name,
+        tar_bytes=tar.stat().st_size,
+        tar_sha256=sha256_of(tar),
+        pixels_sha256=contents.pixels.hexdigest(),
+        fingerprint=fingerprint,
+        image_format=image_format,
+        size_hw=contents.size_hw,
+        samples=samples,
+        sources=tuple(contents.sources),
+        failures=tuple((f.source, f.reason) for f in contents.failures),
+        statistics=contents.statistics,
+    )
+
+
+def index_tar(path: Path) -> tuple[IndexedSample, ...]:
+    """The samples of a tar with the place of each member, in the order of the tar."""
+    samples: dict[str, dict[str, tuple[int, int]]] = {}
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key, _, suffix = member.name.partition(".")
+            samples.setdefault(key, {})[suffix] = (member.offset_data, member.size)
+    return tuple(IndexedSample(key, members) for key, members in samples.items())
+
+
+def finished_index(name: ShardName, fingerprint: str) -> ShardIndex | None:
+    """The index of a shard that is done, None where it is not: the one place that decides it."""
+    if not name.index.exists() or not name.tar.exists():
+        return None
+    index = decode_index(name.index.read_bytes(), str(name.index))
+    whole = name.tar.stat().st_size == index.tar_bytes
+    return index if whole and index.fingerprint == fingerprint else None
+
+
+# --- statistics: small sums that merge ------------------------------------------------------
+
+
+def statistic_of(value: float) -> dict[str, float]:
+    """A single value as a statistic."""
+    return {"count": 1, "sum": value, "min": value, "max": value}
+
+
+def merge_statistic(into: dict[str, dict[str, float]], name: str, one: dict[str, float]) -> None:
+    """Adds the statistic `one` to that of the same name."""
+    if name not in into:
+        into[name] = dict(one)
+        return
+    total = into[name]
+    total["count"] += one["count"]
+    total["sum"] += one["sum"]
+    total["min"] = min(total["min"], one["min"])
+    total["max"] = max(total["max"], one["max"])

@@ -1,0 +1,176 @@
+"""Samples that have no pixels yet, and the options that shape them: small, frozen, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .camera import Camera, centred_camera
+from .light import RESPONSES
+from .schema import FORMATS
+
+FRAME_CHOICES = ("3", "7", "all")
+
+
+def _expect(condition: bool, expected: str, found: object) -> None:
+    if not condition:
+        raise ValueError(f"expected {expected}, found {found}")
+
+
+# --- options ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """size: pixels of the square image. render_size: of the larger one it is cut from at random."""
+
+    size: int = 128
+    render_size: int | None = None
+    hfov_deg: float = 60.0
+    xi: float = 0.0
+
+    def __post_init__(self) -> None:
+        _expect(1 <= self.size <= 8192, "--size between 1 and 8192", self.size)
+        _expect(
+            self.render_size is None or self.size <= self.render_size <= 8192,
+            f"--render-size between --size {self.size} and 8192",
+            self.render_size,
+        )
+        _expect(np.isfinite(self.xi) and self.xi >= 0, "--xi of 0 or more", self.xi)
+        self.rendered()
+
+    def rendered(self) -> Camera:
+        """The camera before the crop."""
+        side = self.render_size or self.size
+        return centred_camera((side, side), self.hfov_deg, self.xi)
+
+
+@dataclass(frozen=True)
+class RotationOptions:
+    """Euler angles uniform in +-max_angle_deg; n = c + slope |beta|, the nearest odd number."""
+
+    max_angle_deg: float = 10.0
+    c: float = 7.0
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        _expect(0 <= self.max_angle_deg <= 90, "--max-angle from 0 to 90", self.max_angle_deg)
+        _expect(2 <= self.c <= 1001, "--c from 2 to 1001 (n counts both ends)", self.c)
+        _expect(0 <= self.slope <= 100, "--slope from 0 to 100", self.slope)
+
+
+@dataclass(frozen=True)
+class PanoramaOptions:
+    """What shapes the pixels of rotational blur (spec 1.1)."""
+
+    camera: CameraOptions = CameraOptions()
+    rotation: RotationOptions = RotationOptions()
+    frames: str = "3"
+    response: str = "identity"
+    exposure: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_common(self.frames, self.response, self.seed)
+        if self.exposure != "auto":
+            try:
+                stops = float(self.exposure)
+            except ValueError:
+                stops = np.nan
+            _expect(np.isfinite(stops), "--exposure auto or a number of stops", self.exposure)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """What shapes the pixels of dynamic blur (spec 1.2). crop: side in pixels."""
+
+    n: int = 7
+    crop: int = 256
+    stride: int = 1
+    crops_per_window: int = 1
+    frames: str = "all"
+    response: str = "identity"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_common(self.frames, self.response, self.seed)
+        odd = 3 <= self.n <= 999 and self.n % 2 == 1
+        _expect(odd, "--n odd and 3 to 999, so that an exact middle frame exists", self.n)
+        _expect(
+            self.frames == "all" or int(self.frames) <= self.n,
+            f"--frames of at most the {self.n} averaged ones",
+            self.frames,
+        )
+        _expect(1 <= self.crop <= 8192, "--crop from 1 to 8192", self.crop)
+        _expect(self.stride >= 1, "--stride of 1 or more", self.stride)
+        _expect(self.crops_per_window >= 1, "--crops-per-window 1 or more", self.crops_per_window)
+
+
+def _check_common(frames: str, response: str, seed: int) -> None:
+    _expect(frames in FRAME_CHOICES, "--frames 3, 7 or all", frames)
+    _expect(response in RESPONSES, f"--response among {', '.join(RESPONSES)}", response)
+    _expect(seed >= 0, "--seed of 0 or more", seed)
+
+
+@dataclass(frozen=True)
+class DataSetOptions:
+    """How the samples of a data set are counted, split and packed."""
+
+    name: str
+    samples_per_shard: int = 256
+    image_format: str = "png"
+    test_fraction: float = 0.11
+    train_total: int | None = None
+    test_total: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        plain = self.name.replace("-", "").replace("_", "")
+        _expect(
+            plain.isascii() and plain.isalnum() and len(self.name) <= 64,
+            "--name of letters, digits, - and _",
+            repr(self.name),
+        )
+        _expect(self.samples_per_shard >= 1, "--samples-per-shard >= 1", self.samples_per_shard)
+        _expect(self.image_format in FORMATS, f"--format among {FORMATS}", self.image_format)
+        _expect(0 <= self.test_fraction <= 1, "--test-fraction in [0, 1]", self.test_fraction)
+        for option in ("train_total", "test_total", "limit"):
+            value = getattr(self, option)
+            _expect(value is None or value >= 0, f"--{option.split('_')[0]} of 0 or more", value)
+        _expect(self.limit != 0, "--limit of 1 or more", self.limit)
+
+
+# --- samples without pixels ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PanoramaSpec:
+    """One virtual exposure: the camera turns from first to last along the Slerp path.
+
+    quat_first_last: (2, 4) wxyz, world_from_camera. n: frames that are averaged, odd.
+    times: of the stored frames, in [0, 1].
+    """
+
+    key: str
+    source: str
+    camera: Camera
+    beta_deg: tuple[float, float, float]
+    quat_first_last: tuple[tuple[float, ...], tuple[float, ...]]
+    n: int
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """n consecutive frames of a scene, cut alike. start: position of the first in the scene.
+
+    stored: positions within the window of the frames that are kept. crop_xywh: pixels.
+    """
+
+    key: str
+    scene: str
+    start: int
+    n: int
+    stored: tuple[int, ...]
+    crop_xywh: tuple[int, int, int, int]

@@ -1,0 +1,123 @@
+"""WindowSpec + video -> frames and the blurred image; each source frame is decoded once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+
+from .light import mean_of_frames
+from .schema import SCHEMA_VERSION, Sample
+from .sources import Scene
+from .spec import VideoOptions, WindowSpec
+
+FLOW_SIDE = 128  # pixels: windows are shrunk to about this before their flow is estimated
+
+
+def window_samples(
+    scene: Scene, specs: Iterable[WindowSpec], options: VideoOptions
+) -> Iterator[Sample]:
+    """Samples of windows given in the order of their starts."""
+    frames = FrameReader(scene)
+    for spec in specs:
+        x, y, width, height = spec.crop_xywh
+        window = frames.window(spec.start, spec.n)
+        cut = np.stack([frame[y : y + height, x : x + width] for frame in window])
+        stored = cut[list(spec.stored)]
+        meta = _metadata(scene, spec, options, cut)
+        yield Sample(spec.key, mean_of_frames(cut, options.response), stored, meta)
+
+
+def _metadata(scene: Scene, spec: WindowSpec, options: VideoOptions, cut: np.ndarray) -> dict:
+    middle = cut[spec.n // 2]
+    return {
+        "schema": SCHEMA_VERSION,
+        "kind": "video",
+        "source": scene.name,
+        "n": spec.n,
+        "times": [position / (spec.n - 1) for position in spec.stored],
+        "response": options.response,
+        "exact_mean": True,
+        "seed": options.seed,
+        "direction": direction_of(cut),
+        "clipped": float(np.mean(np.any(middle == 255, axis=-1))),
+        "scene": scene.name.rpartition("/")[2],
+        "first_frame": frame_name(scene, spec.start),
+        "crop_xywh": list(spec.crop_xywh),
+    }
+
+
+def frame_name(scene: Scene, position: int) -> str:
+    """The file name of a frame; in a video file its number, counted from 0."""
+    if scene.files:
+        return scene.files[position].name
+    return f"{scene.numbers[position]:06d}"
+
+
+def direction_of(frames: np.ndarray) -> list[float]:
+    """(n, H, W, 3) -> (x, y, 0) pixels: mean flow from the middle to the last frame minus mean flow
+    from the middle to the first. Exactly negated when the frames are reversed (spec 1.5)."""
+    first, middle, last = (_flow_image(frames[k]) for k in (0, len(frames) // 2, -1))
+    estimate = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    forwards, backwards = (
+        estimate.calc(middle, other, None).astype(float).mean((0, 1)) for other in (last, first)
+    )
+    scale = np.array(frames.shape[2:0:-1]) / middle.shape[::-1]
+    x, y = ((forwards - backwards) * scale).tolist()
+    return [x, y, 0.0]
+
+
+def _flow_image(frame: np.ndarray) -> np.ndarray:
+    """Grey, shrunk by area to about FLOW_SIDE pixels."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    factor = max(min(grey.shape) // FLOW_SIDE, 1)
+    size = (max(grey.shape[1] // factor, 16), max(grey.shape[0] // factor, 16))
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+
+
+# --- reading frames --------------------------------------------------------------------------
+
+
+class FrameReader:
+    """Frames of a scene by position, (H, W, 3) uint8 RGB, for windows that move forwards only."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._video: cv2.VideoCapture | None = None
+        self._next = 0
+
+    def window(self, start: int, n: int) -> list[np.ndarray]:
+        """The n frames from `start` on; those before `start` are forgotten."""
+        for position in [p for p in self._kept if p < start]:
+            del self._kept[position]
+        for position in range(start, start + n):
+            if position not in self._kept:
+                self._kept[position] = self._checked(position)
+        return [self._kept[position] for position in range(start, start + n)]
+
+    def _checked(self, position: int) -> np.ndarray:
+        name = frame_name(self._scene, position)
+        if self._scene.files:
+            bgr = cv2.imread(str(self._scene.files[position]), cv2.IMREAD_COLOR)
+        else:
+            bgr = self._read_video(position)
+        if bgr is None:
+            raise ValueError(f"its frame {name} cannot be read")
+        if bgr.shape[:2] != self._scene.size_hw:
+            raise ValueError(
+                f"expected every frame of the first one's size {self._scene.size_hw}, "
+                f"found {bgr.shape[:2]} in {name}"
+            )
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+    def _read_video(self, position: int) -> np.ndarray | None:
+        """Counts from the file's start: seeking by time does not hit the frame in every codec."""
+        if self._video is None or position < self._next:
+            self._video, self._next = cv2.VideoCapture(str(self._scene.path)), 0
+        while self._next < position and self._video.grab():
+            self._next += 1
+        self._next += 1
+        return self._video.read()[1]

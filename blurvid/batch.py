@@ -1,0 +1,129 @@
+"""Samples -> Batch of tensors: which frames, which crop, which direction of time.
+
+Whatever is drawn is drawn from (seed, epoch, sample), never from the state of a worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blursynth.schema import Sample
+
+DIRECTION_THRESHOLD = 0.25
+
+
+@dataclass(frozen=True)
+class Batch:
+    """blur (B, 3, H, W) and frames (B, n, 3, H, W), uint8 RGB, frames in time order; B keys."""
+
+    blur: Tensor
+    frames: Tensor
+    keys: tuple[str, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.blur.to(device), self.frames.to(device), self.keys)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """How the samples of a batch become tensors. crop_hw: the size cut out at random.
+    frames_in_order: the frames of a sample, turned to the direction that is trained on."""
+
+    crop_hw: tuple[int, int]
+    seed: int
+    frames_in_order: Callable[[Sample], np.ndarray]
+
+    def __call__(self, samples: Sequence[Sample], epoch: int) -> Batch:
+        blurs, frames = [], []
+        for sample in samples:
+            rng = sample_rng(self.seed, epoch, sample.key)
+            rows, columns = self._window(sample, rng)
+            blurs.append(sample.blur[rows, columns])
+            frames.append(self.frames_in_order(sample)[:, rows, columns])
+        keys = tuple(sample.key for sample in samples)
+        return Batch(channels_first(np.stack(blurs)), channels_first(np.stack(frames)), keys)
+
+    def _window(self, sample: Sample, rng: np.random.Generator) -> tuple[slice, slice]:
+        size_hw = sample.blur.shape[:2]
+        if size_hw[0] < self.crop_hw[0] or size_hw[1] < self.crop_hw[1]:
+            raise ValueError(
+                f"sample {sample.key}: expected at least {self.crop_hw[1]}x{self.crop_hw[0]} "
+                f"pixels to crop, found {size_hw[1]}x{size_hw[0]}"
+            )
+        return random_window(size_hw, self.crop_hw, rng=rng)
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """uint8 -> float32 in [0, 1], on the images' own device; the one place where it happens."""
+    return images.float().div(255)
+
+
+def channels_first(images: np.ndarray) -> Tensor:
+    """(..., H, W, 3) -> (..., 3, H, W), contiguous."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, -3)))
+
+
+def evenly_spaced(stored: int, wanted: int) -> tuple[int, ...]:
+    """Which `wanted` of `stored` frames, from the first to the last: of 7, the 1st, 4th and 7th.
+
+    Of an odd number the middle one is always among an odd number wanted, and reversal of time
+    turns the choice into itself.
+    """
+    if not 2 <= wanted <= stored:
+        raise ValueError(f"expected at least {wanted} frames (and 2), found {stored}")
+    steps = np.arange(wanted // 2) * (stored - 1) / (wanted - 1)
+    first = np.floor(steps + 0.5).astype(int).tolist()
+    middle = [(stored - 1) // 2] if wanted % 2 else []
+    return (*first, *middle, *(stored - 1 - i for i in reversed(first)))
+
+
+# --- the direction of time (spec 1.5) ------------------------------------------------------
+
+
+def frames_as_stored(sample: Sample) -> np.ndarray:
+    """(n, H, W, 3) uint8 in the order of the shard."""
+    return sample.frames
+
+
+def frames_canonical(sample: Sample) -> np.ndarray:
+    """(n, H, W, 3) uint8, reversed where `direction` points the other way; a sample and its
+    reversal give the same."""
+    return sample.frames[::-1] if points_backward(sample.meta["direction"]) else sample.frames
+
+
+def points_backward(direction: Sequence[float]) -> bool:
+    """Whether the first component of magnitude above 0.25 is negative; none: as stored."""
+    clear = [component for component in direction if abs(component) > DIRECTION_THRESHOLD]
+    return bool(clear) and clear[0] < 0
+
+
+FRAME_ORDERS = {
+    "given": frames_as_stored,
+    "canonical": frames_canonical,
+    "invariant": frames_as_stored,  # the loss chooses
+}
+
+
+# --- randomness ----------------------------------------------------------------------------
+
+
+def sample_rng(seed: int, epoch: int, key: str) -> np.random.Generator:
+    """The sample's own generator in this epoch."""
+    identity = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    return np.random.default_rng([seed, epoch, identity])
+
+
+def random_window(
+    size_hw: tuple[int, int], crop_hw: tuple[int, int], *, rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Rows and columns of a crop, every position equally likely."""
+    tops = size_hw[0] - crop_hw[0] + 1
+    lefts = size_hw[1] - crop_hw[1] + 1
+    top, left = int(rng.integers(tops)), int(rng.integers(lefts))
+    return slice(top, top + crop_hw[0]), slice(left, left + crop_hw[1])

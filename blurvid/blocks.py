@@ -1,0 +1,99 @@
+"""The layers that the networks are made of: convolutions, the dense and the refining block.
+
+LeakyReLU 0.1 follows every layer but those that predict images, flows or theta; He
+initialisation, zero biases, no normalisation (section 1.3).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+SLOPE = 0.1
+IMAGE_CHANNELS = 3
+DENSE_CHANNELS = (128, 128, 96, 64, 32)
+REFINING_CHANNELS = (128, 128, 128, 96, 64, 32)
+REFINING_DILATIONS = (1, 2, 4, 8, 16, 1)
+
+
+def channels(base: int, width: int) -> int:
+    """The paper's number of channels, `base`, in a network of `width` (32 is the paper's)."""
+    return max(4, round(base * width / 32))
+
+
+def conv(in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1) -> nn.Module:
+    """(B, in, H, W) -> (B, out, H / stride, W / stride): conv3x3 and LeakyReLU."""
+    layer = nn.Conv2d(
+        in_channels, out_channels, 3, stride=stride, padding=dilation, dilation=dilation
+    )
+    return nn.Sequential(he_initialise(layer), nn.LeakyReLU(SLOPE, inplace=True))
+
+
+def predicting_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """(B, in, H, W) -> (B, out, H, W): conv3x3 alone, for an image or a flow."""
+    return he_initialise(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+
+
+def deconv(in_channels: int, out_channels: int) -> nn.Module:
+    """(B, in, H, W) -> (B, out, 2H, 2W): transposed conv4x4 of stride 2 and LeakyReLU."""
+    return nn.Sequential(
+        _raising_deconv(in_channels, out_channels), nn.LeakyReLU(SLOPE, inplace=True)
+    )
+
+
+def image_deconv() -> nn.ConvTranspose2d:
+    """(B, 3, H, W) -> (B, 3, 2H, 2W): transposed conv4x4 of stride 2 alone."""
+    return _raising_deconv(IMAGE_CHANNELS, IMAGE_CHANNELS)
+
+
+def _raising_deconv(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    layer = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
+    return he_initialise(layer)
+
+
+def he_initialise(layer):
+    """The convolution itself, weights drawn from N(0, 2 / ((1 + 0.1^2) fan)), bias zero.
+
+    fan = number of inputs that one output sees: stride x stride times fewer for a transposed
+    convolution than its kernel has.
+    """
+    fan = layer.in_channels * math.prod(layer.kernel_size)
+    if isinstance(layer, nn.ConvTranspose2d):
+        fan /= math.prod(layer.stride)
+    nn.init.normal_(layer.weight, std=math.sqrt(2 / ((1 + SLOPE**2) * fan)))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class DenseBlock(nn.Module):
+    """(B, in, H, W) -> (B, `out_channels`, H, W): five conv3x3, each of which sees the input
+    and the outputs of all before it."""
+
+    def __init__(self, in_channels: int, width: int):
+        super().__init__()
+        convs = []
+        for base in DENSE_CHANNELS:
+            convs.append(conv(in_channels, channels(base, width)))
+            in_channels += channels(base, width)
+        self.convs = nn.ModuleList(convs)
+        self.out_channels = channels(DENSE_CHANNELS[-1], width)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        for layer in self.convs[:-1]:
+            seen = torch.cat((seen, layer(seen)), 1)
+        return self.convs[-1](seen)
+
+
+class RefiningBlock(nn.Module):
+    """Feature (B, in, H, W) and image (B, 3, H, W) -> the image refined: seven dilated conv3x3
+    whose output is added to it."""
+
+    def __init__(self, in_channels: int, width: int):
+        super().__init__()
+        widths = [channels(base, width) for base in REFINING_CHANNELS]
+        ins = [in_channels + IMAGE_CHANNELS, *widths[:-1]]
+        convs = [conv(i, o, dilation=d) for i, o, d in zip(ins, widths, REFINING_DILATIONS)]
+        self.convs = nn.Sequential(*convs, predicting_conv(widths[-1], IMAGE_CHANNELS))
+
+    def forward(self, feature: Tensor, image: Tensor) -> Tensor:
+        return image + self.convs(torch.cat((feature, image), 1))

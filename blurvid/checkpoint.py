@@ -1,0 +1,152 @@
+"""Weights and the state of a training on disk: safetensors, with JSON in the file's metadata.
+
+No pickle is written or loaded. A file stands under its name only when it is whole. Raises
+ValueError that names the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from blurvid.model import ModelSpec, RestorationModel, build_model
+
+FORMAT_VERSION = 1
+METADATA = "blurvid"
+OPTIMIZER = "optimizer/"  # no weight's name holds a slash
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model, and what a training needs besides to go on from it.
+
+    weights: the model's state dict. optimizer: tensors by name, empty in a file for use alone.
+    progress: JSON values.
+    """
+
+    spec: ModelSpec
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes the file, or leaves what was there."""
+    described = {
+        "version": FORMAT_VERSION,
+        "model": checkpoint.spec.to_dict(),
+        "progress": dict(checkpoint.progress),
+    }
+    optimizer = {OPTIMIZER + name: tensor for name, tensor in checkpoint.optimizer.items()}
+    tensors = {**checkpoint.weights, **optimizer}
+    stored = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    with written_whole(path) as temporary:
+        save_file(stored, temporary, {METADATA: json.dumps(described, sort_keys=True)})
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The inverse of `save_checkpoint`; every tensor finite, and weights that fit the spec."""
+    described, tensors = _read(path)
+    _refuse_not_finite(path, tensors)
+    try:
+        spec = ModelSpec.from_dict(described["model"])
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path} is no checkpoint of a model that is known here: {error}") from error
+    weights = {name: t for name, t in tensors.items() if not name.startswith(OPTIMIZER)}
+    optimizer = {n.removeprefix(OPTIMIZER): t for n, t in tensors.items() if n not in weights}
+    _refuse_other_shapes(path, weights, _blank_model(spec).state_dict())
+    return Checkpoint(spec, weights, optimizer, described.get("progress", {}))
+
+
+def load_model(path: Path, device: torch.device) -> RestorationModel:
+    """The model of a `best` or `last` file, on `device`, ready to restore (eval mode)."""
+    checkpoint = load_checkpoint(path)
+    model = _blank_model(checkpoint.spec)
+    model.load_state_dict(checkpoint.weights)
+    return model.to(device).eval()
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Gives a temporary name to write to; renames it to `path` unless an error comes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the metadata says, and the tensors."""
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a checkpoint (.safetensors), found no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
+    try:
+        described = json.loads(metadata[METADATA])
+        version = described["version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is a safetensors file, but no checkpoint that `blurvid train` wrote"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: expected a checkpoint of version {FORMAT_VERSION}, found {version!r}"
+        )
+    return described, tensors
+
+
+def _blank_model(spec: ModelSpec) -> RestorationModel:
+    """A model whose weights are to be replaced; torch's generator stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        return build_model(spec)
+
+
+def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(
+                f"{path}: {name} holds values that are not finite; take an earlier checkpoint"
+            )
+
+
+def _refuse_other_shapes(
+    path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    if missing := sorted(expected.keys() - found.keys()):
+        raise ValueError(f"{path}: {len(missing)} weights are missing, among them {missing[0]}")
+    if extra := sorted(found.keys() - expected.keys()):
+        raise ValueError(f"{path}: {len(extra)} weights too many, among them {extra[0]}")
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"{path}: expected {name} of shape {tuple(expected[name].shape)}, "
+                f"found {tuple(tensor.shape)}"
+            )

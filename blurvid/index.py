@@ -1,0 +1,197 @@
+"""Shards and their samples, checked: what lies under `--shards DIR`, and which of it is read.
+
+A tar counts only with its index beside it (spec 2.1). Raises ValueError that names the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from blursynth.schema import IndexedSample, ShardIndex, decode_index
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A complete tar and where its samples lie in it."""
+
+    tar: Path
+    samples: tuple[IndexedSample, ...]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One split of a data set. size_hw: the smallest height and width of its samples;
+    fewest_frames: the number of frames that every sample has at least."""
+
+    name: str
+    split: str
+    folder: Path
+    fingerprint: str
+    size_hw: tuple[int, int]
+    fewest_frames: int
+    shards: tuple[Shard, ...]
+
+    @property
+    def sample_count(self) -> int:
+        return sum(len(shard.samples) for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Data sets that are read as one, `frames` frames of each sample.
+
+    Samples are numbered 0, 1, ... through the data sets by name, their shards and each tar.
+    left_out: a sentence for each data set that has too few frames.
+    """
+
+    data_sets: tuple[DataSet, ...]
+    frames: int
+    left_out: tuple[str, ...] = ()
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        return tuple(shard for data_set in self.data_sets for shard in data_set.shards)
+
+    @cached_property
+    def shard_sizes(self) -> tuple[int, ...]:
+        """Number of samples in each shard: all that the order of samples is made from."""
+        return tuple(len(shard.samples) for shard in self.shards)
+
+    @property
+    def sample_count(self) -> int:
+        return sum(self.shard_sizes)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """The smallest height and the smallest width among the data sets."""
+        heights, widths = zip(*(data_set.size_hw for data_set in self.data_sets), strict=True)
+        return min(heights), min(widths)
+
+    def locate(self, number: int) -> tuple[Shard, IndexedSample]:
+        """The shard and the index entry of sample `number`."""
+        shard = int(np.searchsorted(self._ends, number, side="right"))
+        first = int(self._ends[shard]) - self.shard_sizes[shard]
+        return self.shards[shard], self.shards[shard].samples[number - first]
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum(self.shard_sizes)
+
+
+def find_mixture(folder: Path, *, split: str, frames: int, name: str | None = None) -> Mixture:
+    """The data sets under `folder` with at least `frames` frames; at least one, or ValueError."""
+    found = data_sets_under(folder, split=split)
+    if not found:
+        raise ValueError(_nothing_found(folder, split))
+    if name is not None and name not in (data_set.name for data_set in found):
+        names = ", ".join(data_set.name for data_set in found)
+        raise ValueError(f"{folder} holds no data set {name!r} with a {split} split, but: {names}")
+    mixture = mix((d for d in found if name in (None, d.name)), frames=frames)
+    if not mixture.data_sets:
+        reasons = "; ".join(mixture.left_out)
+        raise ValueError(
+            f"{folder}: expected samples with at least {frames} frames, found {reasons}"
+        )
+    return mixture
+
+
+def mix(data_sets: Iterable[DataSet], *, frames: int) -> Mixture:
+    """Those with at least `frames` frames in every sample; the others are named as left out."""
+    data_sets = tuple(data_sets)
+    kept = tuple(d for d in data_sets if d.fewest_frames >= frames)
+    left_out = tuple(
+        f"{d.name}: {d.fewest_frames} frames a sample, {frames} wanted"
+        for d in data_sets
+        if d.fewest_frames < frames
+    )
+    return Mixture(kept, frames, left_out)
+
+
+def data_sets_under(folder: Path, *, split: str) -> tuple[DataSet, ...]:
+    """The data sets by name; `folder` holds several of them or is the folder of one."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder of shards, found no such folder")
+    places = (place for place in _split_folders(folder, split) if _index_files(place))
+    data_sets = sorted(filter(None, map(_read_data_set, places)), key=lambda d: d.name)
+    names = Counter(data_set.name for data_set in data_sets)
+    for data_set in data_sets:
+        if names[data_set.name] > 1:
+            raise ValueError(f"{folder}: more than one folder holds a data set {data_set.name!r}")
+    return tuple(data_sets)
+
+
+def _split_folders(folder: Path, split: str) -> list[Path]:
+    return [p for p in (folder / split, *sorted(folder.glob(f"*/{split}"))) if p.is_dir()]
+
+
+def _index_files(folder: Path) -> list[Path]:
+    """`<data set>-<split>-<number>.json`; what else lies there (a manifest) is no index."""
+    return sorted(p for p in folder.glob(f"*-{folder.name}-*.json") if p.name[0] != ".")
+
+
+def _read_data_set(folder: Path) -> DataSet | None:
+    """The data set of one split folder, None where its shards hold no sample."""
+    indices = [(path, _read_index(path)) for path in _index_files(folder)]
+    _refuse_other_data(indices)
+    filled = [index for _, index in indices if index.samples]
+    if not filled:
+        return None
+    heights, widths = zip(*(index.size_hw for index in filled), strict=True)
+    return DataSet(
+        name=filled[0].data_set,
+        split=folder.name,
+        folder=folder,
+        fingerprint=filled[0].fingerprint,
+        size_hw=(min(heights), min(widths)),
+        fewest_frames=min(s.frame_count for index in filled for s in index.samples),
+        shards=tuple(Shard(folder / index.tar, index.samples) for index in filled),
+    )
+
+
+def _read_index(path: Path) -> ShardIndex:
+    """An index whose tar has the size that it says."""
+    index = decode_index(path.read_bytes(), str(path))
+    tar = path.with_suffix(".tar")
+    if index.tar != tar.name:
+        raise ValueError(f"{path}: expected the index of {tar.name}, found that of {index.tar!r}")
+    if not tar.exists():
+        raise ValueError(f"{tar} is missing beside its index; make or copy the shard anew")
+    size = tar.stat().st_size
+    if size != index.tar_bytes:
+        raise ValueError(
+            f"{tar}: expected {index.tar_bytes} bytes as its index says, found {size}; "
+            "make or copy the shard anew"
+        )
+    return index
+
+
+def _refuse_other_data(indices: Sequence[tuple[Path, ShardIndex]]) -> None:
+    for path, index in indices:
+        first_path, first = indices[0]
+        if (index.data_set, index.fingerprint) != (first.data_set, first.fingerprint):
+            raise ValueError(
+                f"{path} belongs to other data than {first_path.name} beside it "
+                f"({index.data_set}, fingerprint {index.fingerprint[:12]}, against "
+                f"{first.data_set}, {first.fingerprint[:12]}); make the data set anew"
+            )
+
+
+def _nothing_found(folder: Path, split: str) -> str:
+    """What was looked for, and what is there instead."""
+    looked = (
+        f"no shards of split {split!r} under {folder}: looked for {split}/*.tar and "
+        f"*/{split}/*.tar, each with its index (.json) beside it"
+    )
+    tars = sum(len(list(place.glob("[!.]*.tar"))) for place in _split_folders(folder, split))
+    if tars:
+        return f"{looked}; found {tars} tars without an index or without samples"
+    others = [s for s in SPLITS if s != split and _split_folders(folder, s)]
+    return f"{looked}; found split {', '.join(others)}" if others else looked

@@ -1,0 +1,108 @@
+"""How close an image is to the truth: PSNR and SSIM (spec 4).
+
+Images are (..., 3, H, W) floats in [0, 1]; leading axes broadcast. Both are first clamped to [0, 1]
+and rounded to 8 bit, as a saved picture is. Results are (...) float64, NaN where an image holds a
+value that is not finite. Masks are (..., H, W) bool; where they leave nothing, the result is NaN.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PSNR_CAP_DB = 100.0
+DATA_RANGE = 255.0
+WINDOW = 11
+SIGMA = 1.5
+C1, C2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+
+
+def psnr(image: Tensor, truth: Tensor) -> Tensor:
+    """(..., 3, H, W) twice -> (...) dB, at most `PSNR_CAP_DB`, which equal images have."""
+    return _decibels(_squared_error(image, truth).mean((-2, -1)))
+
+
+def masked_psnr(image: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """`psnr` over the pixels of the mask alone."""
+    return _decibels(_masked_mean(_squared_error(image, truth), mask))
+
+
+def ssim(image: Tensor, truth: Tensor) -> Tensor:
+    """(..., 3, H, W) twice -> (...): the mean over windows inside the image, then over colours.
+
+    scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False, data_range=255, channel_axis=-1)`.
+    """
+    return _each_image(lambda a, b: _ssim_map(a, b).mean((-2, -1)), image, truth)
+
+
+def masked_ssim(image: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """`ssim` over the windows that lie wholly inside the mask."""
+    outside = 1 - mask.double()
+    touched = F.max_pool2d(outside.reshape(-1, *mask.shape[-2:]), WINDOW, stride=1)
+    inside = 1 - touched.reshape(*mask.shape[:-2], *touched.shape[-2:])
+    return _each_image(lambda a, b, m: _masked_mean(_ssim_map(a, b), m), image, truth, inside)
+
+
+def to_codes(image: Tensor) -> Tensor:
+    """[0, 1] -> 0, 1 ... 255 in float64: clamped, rounded to 8 bit."""
+    return image.double().clamp(0, 1).mul(DATA_RANGE).round()
+
+
+def _squared_error(image: Tensor, truth: Tensor) -> Tensor:
+    """(..., H, W): the mean over colours of the squared difference of codes."""
+    return (to_codes(image) - to_codes(truth)).square().mean(-3)
+
+
+def _decibels(mean_squared_error: Tensor) -> Tensor:
+    return (10 * torch.log10(DATA_RANGE**2 / mean_squared_error)).clamp(max=PSNR_CAP_DB)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """(..., H, W), mask (..., H, W) -> (...)."""
+    weights = mask.to(values.dtype)
+    return (values * weights).sum((-2, -1)) / weights.sum((-2, -1))
+
+
+def _each_image(measure, image: Tensor, truth: Tensor, *masks: Tensor) -> Tensor:
+    """`measure` of one image after the other: float64 maps of a whole batch would be large."""
+    shape = torch.broadcast_shapes(image.shape[:-3], truth.shape[:-3])
+    flat = [_flattened(t, shape, axes=3) for t in (image, truth)]
+    flat += [_flattened(m, shape, axes=2) for m in masks]
+    return torch.stack([measure(*one) for one in zip(*flat, strict=True)]).reshape(shape)
+
+
+def _flattened(images: Tensor, shape: torch.Size, *, axes: int) -> Tensor:
+    """Leading axes broadcast to `shape`, then made one; the last `axes` stay."""
+    own = images.shape[-axes:]
+    return images.expand(*shape, *own).reshape(-1, *own)
+
+
+def _ssim_map(image: Tensor, truth: Tensor) -> Tensor:
+    """(3, H, W) twice -> (H - 10, W - 10): the mean over colours of each whole window's SSIM."""
+    x, y = to_codes(image), to_codes(truth)
+    if min(x.shape[-2:]) < WINDOW:
+        raise ValueError(
+            f"expected images of at least {WINDOW} pixels a side for SSIM, "
+            f"found {x.shape[-1]}x{x.shape[-2]}"
+        )
+    mean_x, mean_y, mean_squares, mean_xy = _blurred(torch.stack((x, y, x * x + y * y, x * y)))
+    squares, product = mean_x * mean_x + mean_y * mean_y, mean_x * mean_y
+    similarity = (2 * product + C1) * (2 * (mean_xy - product) + C2)
+    return (similarity / ((squares + C1) * (mean_squares - squares + C2))).mean(-3)
+
+
+def _blurred(maps: Tensor) -> Tensor:
+    """(..., H, W) -> (..., H - 10, W - 10): Gaussian means over whole windows.
+
+    By banded matrices: several times faster on a CPU than a float64 convolution.
+    """
+    rows, columns = (_band(size, maps) for size in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+def _band(size: int, like: Tensor) -> Tensor:
+    """(size - 10, size): row i holds the window's weights at columns i ... i + 10."""
+    offsets = torch.arange(size, dtype=like.dtype, device=like.device)
+    distance = offsets - offsets[: size - WINDOW + 1, None] - WINDOW // 2
+    weights = torch.exp(-0.5 * (distance / SIGMA) ** 2) * (distance.abs() <= WINDOW // 2)
+    return weights / weights.sum(1, keepdim=True)

@@ -1,0 +1,174 @@
+"""What a training will do: the user's options, and the plan that they and the shards make."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import blurvid
+from blurvid.batch import FRAME_ORDERS
+from blurvid.index import Mixture, data_sets_under, find_mixture, mix
+from blurvid.losses import PIXEL_COUNTS
+from blurvid.model import ModelSpec
+from blurvid.order import Order
+
+SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 128, 8, 4
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which samples are read, and how. name: of one data set (None: all with enough frames).
+    crop: side of the squares cut out (None: the smallest size among the data). batch: None: 8 up
+    to 128 px, else 4."""
+
+    shards: Path
+    name: str | None = None
+    crop: int | None = None
+    batch: int | None = None
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_below(self, crop=1, batch=1, workers=0)
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """What is learnt, and for how long: `steps`, or else `epochs`."""
+
+    epochs: int = 80
+    steps: int | None = None
+    learning_rate: float = 1e-4
+    order: str = "given"
+    photometric: str = "sum"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_below(self, epochs=1, steps=1, seed=0)
+        _refuse_other(self, order=FRAME_ORDERS, photometric=PIXEL_COUNTS)
+        if not 0 < self.learning_rate < float("inf"):
+            raise ValueError(f"expected a learning rate above 0, found {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """How often it is said and checked how the training goes, in steps. validate_every: None:
+    after each epoch. validate_samples: None: all of the test split, else so many, evenly spread."""
+
+    log_every: int = 50
+    validate_every: int | None = None
+    validate_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_below(self, log_every=1, validate_every=1, validate_samples=1)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """All that a user chooses about a training."""
+
+    model: ModelSpec
+    data: DataSpec
+    training: TrainSpec
+    report: ReportSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The data, and every default filled in. test: None where no data set has a test split."""
+
+    train: Mixture
+    test: Mixture | None
+    crop_hw: tuple[int, int]
+    order: Order
+    steps: int
+    validate_every: int
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, counted from 1, to which the step-th step belongs."""
+        return (max(step, 1) - 1) // self.order.steps_per_epoch + 1
+
+
+def plan_run(spec: RunSpec) -> Plan:
+    """Finds the data and settles what the options left open."""
+    data, frames = spec.data, spec.model.frames
+    train = find_mixture(data.shards, split="train", frames=frames, name=data.name)
+    crop_hw = _crop_hw(data, train)
+    batch = data.batch or (SMALL_BATCH if max(crop_hw) <= SMALL_SIDE else LARGE_BATCH)
+    order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed)
+    return Plan(
+        train=train,
+        test=_test_mixture(data.shards, train),
+        crop_hw=crop_hw,
+        order=order,
+        steps=spec.training.steps or spec.training.epochs * order.steps_per_epoch,
+        validate_every=spec.report.validate_every or order.steps_per_epoch,
+    )
+
+
+def shaping(spec: RunSpec, plan: Plan) -> dict[str, Any]:
+    """What decides the weights, as JSON values: a resume must find it unchanged."""
+    return {
+        "model": spec.model.to_dict(),
+        "data": {d.name: f"{d.sample_count} samples, {d.fingerprint}" for d in plan.train.data_sets},
+        "crop": list(plan.crop_hw),
+        "batch": plan.order.batch,
+        "steps": plan.steps,
+        "lr": spec.training.learning_rate,
+        "order": spec.training.order,
+        "photometric": spec.training.photometric,
+        "seed": spec.training.seed,
+    }
+
+
+def describe(spec: RunSpec, plan: Plan, device: torch.device) -> dict[str, Any]:
+    """Every option and what came of it, as JSON values, for `options.json`."""
+    options = {
+        "data": {**asdict(spec.data), "shards": str(spec.data.shards.absolute())},
+        "training": asdict(spec.training),
+        "report": asdict(spec.report),
+    }
+    versions = {
+        "blurvid": blurvid.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    return {**options, "plan": shaping(spec, plan), "device": str(device), "versions": versions}
+
+
+def _test_mixture(shards: Path, train: Mixture) -> Mixture | None:
+    """The test splits of the data sets that are trained on, as far as they have one."""
+    names = [data_set.name for data_set in train.data_sets]
+    found = [d for d in data_sets_under(shards, split="test") if d.name in names]
+    mixture = mix(found, frames=train.frames)
+    return mixture if mixture.data_sets else None
+
+
+def _crop_hw(data: DataSpec, train: Mixture) -> tuple[int, int]:
+    height, width = train.size_hw
+    if data.crop is None:
+        return height, width
+    if data.crop > min(height, width):
+        raise ValueError(
+            f"expected a crop of at most {min(height, width)}, the smallest side among the data "
+            f"({width}x{height}), found {data.crop}"
+        )
+    return data.crop, data.crop
+
+
+def _refuse_below(spec: Any, **limits: int) -> None:
+    for name, limit in limits.items():
+        value = getattr(spec, name)
+        if value is not None and value < limit:
+            raise ValueError(f"expected {name} of at least {limit}, found {value}")
+
+
+def _refuse_other(spec: Any, **choices: Any) -> None:
+    for name, known in choices.items():
+        if getattr(spec, name) not in known:
+            raise ValueError(
+                f"expected {name} to be {', '.join(known)}, found {getattr(spec, name)!r}"
+            )

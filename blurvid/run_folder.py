@@ -1,0 +1,127 @@
+"""What a training leaves behind: options, metrics, events, sample strips, checkpoints (spec 3)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blursynth.schema import encode_image
+from blurvid.checkpoint import written_whole
+from blurvid.restore import STRIP_GAP, strip
+
+WHITE = 255
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The names of what a run folder holds."""
+
+    path: Path
+
+    @property
+    def options(self) -> Path:
+        return self.path / "options.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.safetensors"
+
+    def samples(self, step: int) -> Path:
+        return self.path / "samples" / f"step-{step:07d}.png"
+
+    def check(self, *, resume: bool) -> None:
+        """That a new run finds no other here, and a resumed one its own."""
+        if resume and not self.options.exists():
+            raise ValueError(f"{self.path}: expected a run to resume, found none; leave --resume out")
+        if not resume and self.path.exists() and (self.path.is_file() or any(self.path.iterdir())):
+            raise ValueError(
+                f"{self.path} is there already: add --resume to go on with that run, "
+                "or give another --out"
+            )
+
+    def write_options(self, options: Mapping[str, Any]) -> None:
+        with written_whole(self.options) as temporary:
+            temporary.write_text(json.dumps(options, indent=1) + "\n")
+
+
+class Record:
+    """Metrics row by row, in `metrics.csv` and as TensorBoard events; strips as pictures.
+
+    A run resumed after `step` continues both from there: later rows are those of steps that a
+    kill undid.
+    """
+
+    def __init__(self, folder: RunFolder, columns: Sequence[str], *, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, needed here alone
+
+        self._folder = folder
+        self._columns = ["step", "epoch", *columns]
+        _keep_rows(folder.metrics, self._columns, step)
+        self._file = open(folder.metrics, "a", newline="")
+        self._rows = csv.DictWriter(self._file, self._columns, restval="")
+        self._events = SummaryWriter(str(folder.events), purge_step=step + 1)
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        self._events.close()
+
+    def add(self, group: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        """A row of these values; as events they are named `group/name`."""
+        self._rows.writerow({"step": step, "epoch": epoch, **values})
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(f"{group}/{name}", value, step)
+        self._events.flush()
+
+    def add_samples(self, step: int, picture: np.ndarray) -> None:
+        """picture: (H, W, 3) uint8 RGB."""
+        path = self._folder.samples(step)
+        with written_whole(path) as temporary:
+            temporary.write_bytes(encode_image(picture, "png"))
+        self._events.add_image("test/samples", picture, step, dataformats="HWC")
+
+
+def _keep_rows(path: Path, columns: Sequence[str], step: int) -> None:
+    """The header and the rows up to `step`."""
+    kept = []
+    if path.exists():
+        with open(path, newline="") as file:
+            rows = csv.reader(file)
+            kept = [row for row in rows if len(row) == len(columns) and row[0].isdigit()]
+    with written_whole(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows([columns, *(row for row in kept if int(row[0]) <= step)])
+
+
+def comparison(blur: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """blur (H, W, 3), predicted and truth (n, H, W, 3), uint8 -> one picture: the blur, and to
+    its right the predicted frames above the true ones."""
+    return stacked([strip([blur, *predicted]), strip([np.full_like(blur, WHITE), *truth])])
+
+
+def stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) one below the other, white between them and beside narrower ones."""
+    widest = max(picture.shape[1] for picture in pictures)
+    margins = [((0, STRIP_GAP), (0, widest - picture.shape[1]), (0, 0)) for picture in pictures]
+    padded = [np.pad(p, m, constant_values=WHITE) for p, m in zip(pictures, margins, strict=True)]
+    return np.concatenate(padded)[:-STRIP_GAP]

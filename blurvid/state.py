@@ -1,0 +1,110 @@
+"""Where a training stands: model, optimiser and a few counters; from and to `last.safetensors`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blurvid.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from blurvid.model import ModelSpec, RestorationModel, build_model
+
+BETAS = (0.9, 0.999)
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class TrainState:
+    """All that changes in a training. step: steps done. validated: the step after which the test
+    split was last looked at. best_psnr: of all validations, in dB."""
+
+    model: RestorationModel
+    optimizer: torch.optim.Adam
+    step: int = 0
+    validated: int = 0
+    best_psnr: float = -math.inf
+
+
+def new_state(spec: ModelSpec, *, seed: int, device: torch.device) -> TrainState:
+    """Fresh weights drawn from `seed`; torch's own generator stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build_model(spec)
+    return _state_of(model.to(device))
+
+
+def save_state(path: Path, state: TrainState, *, shaping: Mapping[str, Any]) -> None:
+    """Everything for an exact resume; `shaping`: what must be the same then."""
+    progress = {
+        "step": state.step,
+        "validated": state.validated,
+        "best_psnr": state.best_psnr if math.isfinite(state.best_psnr) else None,
+        "shaping": dict(shaping),
+    }
+    tensors = optimizer_tensors(state.model, state.optimizer)
+    checkpoint = Checkpoint(state.model.spec, state.model.state_dict(), tensors, progress)
+    save_checkpoint(path, checkpoint)
+
+
+def load_state(path: Path, *, shaping: Mapping[str, Any], device: torch.device) -> TrainState:
+    """The inverse of `save_state`; ValueError where the run would not go on as it began."""
+    checkpoint = load_checkpoint(path)
+    progress = checkpoint.progress
+    if "shaping" not in progress:
+        raise ValueError(f"{path}: expected the state of a training, found weights alone")
+    _refuse_other_run(path, progress["shaping"], shaping)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(checkpoint.spec)
+    model.load_state_dict(checkpoint.weights)
+    state = _state_of(model.to(device))
+    load_optimizer_tensors(path, state, checkpoint.optimizer)
+    state.step, state.validated = progress["step"], progress["validated"]
+    if progress["best_psnr"] is not None:
+        state.best_psnr = progress["best_psnr"]
+    return state
+
+
+def optimizer_tensors(
+    model: RestorationModel, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """Adam's moments as `exp_avg/<name of the weight>`; none before the first step."""
+    return {
+        f"{moment}/{name}": optimizer.state[parameter][moment]
+        for name, parameter in model.named_parameters()
+        for moment in MOMENTS
+        if parameter in optimizer.state
+    }
+
+
+def load_optimizer_tensors(path: Path, state: TrainState, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `optimizer_tensors`."""
+    names = [name for name, _ in state.model.named_parameters()]
+    expected = {f"{moment}/{name}" for name in names for moment in MOMENTS}
+    if tensors and tensors.keys() != expected:
+        raise ValueError(f"{path}: its optimiser's state does not fit the model's weights")
+    moments = {
+        number: {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS}
+        for number, name in enumerate(names)
+        if tensors
+    }
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _state_of(model: RestorationModel) -> TrainState:
+    return TrainState(model, torch.optim.Adam(model.parameters(), betas=BETAS))
+
+
+def _refuse_other_run(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+    if names:
+        differences = "; ".join(f"{n}: {then.get(n)} then, {now.get(n)} now" for n in names)
+        raise ValueError(
+            f"{path.parent} was begun with other options or data ({differences}); go on with "
+            "those, or give another --out"
+        )

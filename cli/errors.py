@@ -1,0 +1,45 @@
+"""The one place where an error becomes a sentence on stderr and an exit code.
+
+2: the user's mistake (ValueError, OSError, click's own). 1: the run stopped for a reason in the
+data or the machine (`RunStopped`). 130: Ctrl-C. BLUR_TRACEBACK=1 shows the traceback as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+
+from blursynth.generate import RunStopped
+
+
+def run(group: click.Group) -> None:
+    """Runs a command group as the program of that name and exits."""
+    try:
+        sys.exit(group.main(prog_name=group.name, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _say(group, "interrupted; the same command goes on from what is finished")
+        sys.exit(130)
+    except RunStopped as error:
+        _say(group, str(error))
+        sys.exit(1)
+    except (ValueError, OSError) as error:
+        _say(group, _sentence(error))
+        sys.exit(2)
+
+
+def _say(group: click.Group, sentence: str) -> None:
+    if os.environ.get("BLUR_TRACEBACK"):
+        traceback.print_exc()
+    click.echo(f"{group.name}: {sentence}", err=True)
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

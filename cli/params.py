@@ -1,0 +1,117 @@
+"""Options and types that several commands share, and the progress bar."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from blursynth.generate import RunOptions
+from blursynth.light import RESPONSES
+from blursynth.schema import FORMATS
+from blursynth.spec import FRAME_CHOICES
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+FOLDER = click.Path(path_type=Path)
+
+
+def source(default: str, text: str) -> Callable:
+    """--src with its default."""
+    return click.option("--src", type=FOLDER, default=default, show_default=True, help=text)
+
+
+def name(default: str) -> Callable:
+    """--name with its default."""
+    text = "Name of the data set: its folder, and the beginning of its keys."
+    return click.option("--name", default=default, show_default=True, help=text)
+
+
+def frames(default: str) -> Callable:
+    """--frames with its default."""
+    choice = click.Choice(FRAME_CHOICES)
+    text = "Sharp frames stored with each blur."
+    return click.option("--frames", type=choice, default=default, show_default=True, help=text)
+
+
+out = click.option(
+    "--out", type=FOLDER, default="shards/", show_default=True, help="Where the data sets are."
+)
+seed = click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+response = click.option(
+    "--response",
+    type=click.Choice(list(RESPONSES)),
+    default="identity",
+    show_default=True,
+    help="What is averaged: the 8-bit values, or light under a curve.",
+)
+
+
+def packing(command: Callable) -> Callable:
+    """How samples are counted, split and packed: given to the command as `packing`, a dict."""
+    options = [
+        click.option("--train", "train_total", type=int, help="Training samples in all."),
+        click.option("--test", "test_total", type=int, help="Test samples in all."),
+        click.option("--test-fraction", default=0.11, show_default=True, help="Of the sources."),
+        click.option("--limit", type=int, help="Use only the first so many sources."),
+        click.option("--samples-per-shard", default=256, show_default=True, help="About."),
+        click.option(
+            "--format",
+            "image_format",
+            type=click.Choice(FORMATS),
+            default="png",
+            show_default=True,
+            help="Of the stored images; jpg is lossy.",
+        ),
+    ]
+    return _gathered(command, options, "packing", dict)
+
+
+def running(command: Callable) -> Callable:
+    """How the work is done: given to the command as `run`, a RunOptions."""
+    options = [
+        click.option("--jobs", default=-1, show_default=True, help="Processes; -1: all cores."),
+        click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
+        click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
+    ]
+    return _gathered(command, options, "run", RunOptions)
+
+
+def _gathered(command: Callable, options: list, argument: str, make: Callable) -> Callable:
+    """Puts several options into one argument of the command."""
+    probe = functools.reduce(lambda f, option: option(f), options, lambda: None)
+    names = [parameter.name for parameter in probe.__click_params__]
+
+    @functools.wraps(command)
+    def gathering(**values):
+        gathered = {name: values.pop(name) for name in names}
+        return command(**values, **{argument: make(**gathered)})
+
+    return functools.reduce(lambda f, option: option(f), reversed(options), gathering)
+
+
+@contextmanager
+def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr with speed and time left; none where that is no terminal.
+
+    Gives a function that is told how many are done in all.
+    """
+    began = time.monotonic()
+    stderr = click.get_text_stream("stderr")
+    with click.progressbar(
+        length=max(total, 1),
+        label=unit,
+        file=stderr,
+        hidden=not stderr.isatty(),
+        show_pos=True,
+        item_show_func=lambda rate: f"{rate:.1f} {unit}/s" if rate else None,
+    ) as bar:
+
+        def on_progress(done: int) -> None:
+            rate = done / max(time.monotonic() - began, 1e-9)
+            bar.update(max(done - bar.pos, 0), current_item=rate)
+
+        yield on_progress
