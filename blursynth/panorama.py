@@ -22,7 +22,7 @@ MIDDLE_GREY = 0.18
 # Samples of the level per camera pixel, at the image's centre: JPEGs are decoded at the smallest
 # scale that keeps LEAST_DENSITY, whatever is finer than MOST_DENSITY is area-averaged to it.
 LEAST_DENSITY = 3.0
-MOST_DENSITY = 6.0
+MOST_DENSITY = 4.5
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 JPEG_SCALES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
@@ -130,7 +130,7 @@ def _linear_rgb(image: np.ndarray) -> np.ndarray:
 
 def _refuse_other_shapes(shape: tuple[int, ...]) -> None:
     height, width = shape[:2]
-    if abs(width / height - 2) > 2 * ASPECT_TOLERANCE:
+    if abs(width - 2 * height) > ASPECT_TOLERANCE * 2 * height:
         raise ValueError(f"expected a panorama twice as wide as high, found {width}x{height}")
     if width > MAX_WIDTH:
         raise ValueError(f"expected at most {MAX_WIDTH} pixels of width, found {width}")

@@ -6,8 +6,6 @@ numbers at any density.
 
 from __future__ import annotations
 
-from functools import partial
-
 import cv2
 import numpy as np
 
@@ -642,4 +640,3 @@ def paint_clouds(canvas: Canvas, rng) -> None:
 
 
 SIDES: tuple[Paint, ...] = (paint_crate, paint_cabinet, paint_plaid, paint_poster, paint_wall_tiles)
-street_of_width = partial(partial, paint_street)

@@ -43,13 +43,17 @@ def multiply(a_wxyz: np.ndarray, b_wxyz: np.ndarray) -> np.ndarray:
 def slerp(start_wxyz: np.ndarray, end_wxyz: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(m, 4) wxyz at the times in [0, 1] along the short arc: constant angular speed.
 
-    Dam et al. 1998. The ends are those given (the last may change sign: the same rotation).
+    Dam et al. 1998. The ends are those given (the last may change sign: the same rotation), and a
+    path between equal ends stays there to the last bit.
     """
+    times = np.asarray(times, float)
+    if np.array_equal(start_wxyz, end_wxyz):
+        return np.tile(np.asarray(start_wxyz, float), (len(times), 1))
     start = quaternion.from_float_array(start_wxyz)
     end = quaternion.from_float_array(end_wxyz)
     if np.dot(start_wxyz, end_wxyz) < 0:
         end = -end
-    path = quaternion.as_float_array(np.slerp_vectorized(start, end, np.asarray(times, float)))
+    path = quaternion.as_float_array(np.slerp_vectorized(start, end, times))
     return path / np.linalg.norm(path, axis=1, keepdims=True)
 
 
@@ -61,14 +65,14 @@ def matrices(quats_wxyz: np.ndarray) -> np.ndarray:
 def rotation_vector_deg(first_wxyz: np.ndarray, last_wxyz: np.ndarray) -> np.ndarray:
     """(3,) log(R_first^T R_last) in degrees, short way, in the axes of the first camera.
 
-    Exactly antisymmetric under exchange of the two: the vector is the rotation's axis, which both
-    cameras see alike.
+    The vector is the rotation's axis, which both cameras see alike. Exactly negated when the two
+    are exchanged: one order of them is computed, the other is its negative.
     """
-    first = quaternion.from_float_array(first_wxyz)
-    relative = quaternion.as_float_array(first.conjugate() * quaternion.from_float_array(last_wxyz))
-    w, vector = relative[0], relative[1:]
+    if tuple(last_wxyz) < tuple(first_wxyz):
+        return -rotation_vector_deg(last_wxyz, first_wxyz)
+    first, last = (quaternion.from_float_array(q) for q in (first_wxyz, last_wxyz))
+    w, *vector = quaternion.as_float_array(first.conjugate() * last)
+    vector = np.array(vector) * np.copysign(1.0, w)
     length = np.linalg.norm(vector)
-    if length == 0:
-        return np.zeros(3)
     angle = 2 * np.arctan2(length, abs(w))
-    return np.degrees(angle) * np.copysign(1.0, w) * vector / length
+    return np.degrees(angle) * vector / length if length > 0 else np.zeros(3)

@@ -83,14 +83,15 @@ def write_shard(
 
     contents = _Contents()
     with written_whole(name.tar) as temporary:
-        with open(temporary, "wb") as file:
-            writer = TarWriter(file, user=OWNER, group=OWNER, mtime=0, encoder=False)
+        with (
+            open(temporary, "wb") as file,
+            TarWriter(file, user=OWNER, group=OWNER, mtime=0, encoder=False) as writer,
+        ):
             for sample in _kept(results, contents):
                 members = encode_sample(sample, image_format)
                 writer.write({"__key__": sample.key, **members})
                 lossy = image_format in LOSSY_FORMATS
                 contents.add(decode_sample(sample.key, members) if lossy else sample)
-            writer.close()
         index = _index_of(temporary, name, contents, fingerprint, image_format)
     write_whole(name.index, encode_index(index))
     return index

@@ -5,6 +5,7 @@ initialisation, zero biases, no normalisation (section 1.3).
 """
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ IMAGE_CHANNELS = 3
 DENSE_CHANNELS = (128, 128, 96, 64, 32)
 REFINING_CHANNELS = (128, 128, 128, 96, 64, 32)
 REFINING_DILATIONS = (1, 2, 4, 8, 16, 1)
+
+Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
 
 
 def channels(base: int, width: int) -> int:
@@ -51,7 +54,7 @@ def _raising_deconv(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     return he_initialise(layer)
 
 
-def he_initialise(layer):
+def he_initialise(layer: Convolution) -> Convolution:
     """The convolution itself, weights drawn from N(0, 2 / ((1 + 0.1^2) fan)), bias zero.
 
     fan = number of inputs that one output sees: stride x stride times fewer for a transposed

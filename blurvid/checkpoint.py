@@ -61,7 +61,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         spec = ModelSpec.from_dict(described["model"])
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{path} is no checkpoint of a model that is known here: {error}") from error
+        raise ValueError(f"{path}: not a checkpoint of a model known here: {error}") from error
     weights = {name: t for name, t in tensors.items() if not name.startswith(OPTIMIZER)}
     optimizer = {n.removeprefix(OPTIMIZER): t for n, t in tensors.items() if n not in weights}
     _refuse_other_shapes(path, weights, _blank_model(spec).state_dict())

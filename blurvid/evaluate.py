@@ -99,24 +99,22 @@ def evaluate_model(
     device: torch.device,
     batch: int | None = None,
     limit: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> list[Evaluation]:
     """All rows on each data set by itself.
 
     batch: samples at once (None: as many as `BATCH_PIXELS` hold). limit: at most so many samples
-    of each data set, evenly spread. on_progress: called with the samples done and their total.
+    of each data set, evenly spread. on_progress: told how many samples are done in all.
     """
-    plans = [sample_numbers(data_set.sample_count, limit) for data_set in data.data_sets]
-    done, total = 0, sum(map(len, plans))
-    evaluations = []
-    for data_set, numbers in zip(data.data_sets, plans, strict=True):
-        samples = read_samples(Mixture((data_set,), data.frames), numbers)
+    done, evaluations = 0, []
+    for data_set in data.data_sets:
+        samples = spread_samples(data_set, data.frames, limit)
         seen, scored = [], []
         for predicted in predicted_batches(model, samples, device=device, batch=batch):
             scored.append(_score_rows(predicted))
             seen.extend((s.key, s.meta, s.blur.shape[:2]) for s in predicted.samples)
             done += len(predicted.samples)
-            on_progress(done, total)
+            on_progress(done)
         evaluations.append(_evaluation(data_set, seen, scored))
     return evaluations
 
@@ -130,13 +128,23 @@ def sequence_psnr(
     """
     parts = []
     for data_set in data.data_sets:
-        numbers = sample_numbers(data_set.sample_count, limit)
-        samples = read_samples(Mixture((data_set,), data.frames), numbers)
+        samples = spread_samples(data_set, data.frames, limit)
         for predicted in predicted_batches(model, samples, device=device, batch=batch):
             turned = (predicted.frames, predicted.frames.flip(1))
             directions = ({"psnr": psnr(f, predicted.truth).cpu().numpy()} for f in turned)
             parts.append(sequence_protocol(Scores(*directions))["psnr"])
     return np.concatenate(parts)
+
+
+def sample_count(data: Mixture, limit: int | None) -> int:
+    """The number of samples that an evaluation with this limit takes."""
+    return sum(len(sample_numbers(d.sample_count, limit)) for d in data.data_sets)
+
+
+def spread_samples(data_set: DataSet, frames: int, limit: int | None) -> Iterator[Sample]:
+    """At most `limit` samples of a data set, evenly spread, with `frames` frames each."""
+    numbers = sample_numbers(data_set.sample_count, limit)
+    return read_samples(Mixture((data_set,), frames), numbers)
 
 
 def sample_numbers(count: int, limit: int | None) -> list[int]:

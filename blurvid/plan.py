@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import blurvid
 from blurvid.batch import FRAME_ORDERS
 from blurvid.index import Mixture, data_sets_under, find_mixture, mix
 from blurvid.losses import PIXEL_COUNTS
-from blurvid.model import ModelSpec
+from blurvid.model import NAME, ModelSpec
 from blurvid.order import Order
 
 SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 128, 8, 4
@@ -109,11 +109,18 @@ def plan_run(spec: RunSpec) -> Plan:
     )
 
 
+def run_name(spec: RunSpec) -> str:
+    """The name of a run folder that the user does not name: `full-3f-w32-given`."""
+    model = spec.model
+    return f"{NAME}-{model.frames}f-w{model.width}-{spec.training.order}"
+
+
 def shaping(spec: RunSpec, plan: Plan) -> dict[str, Any]:
     """What decides the weights, as JSON values: a resume must find it unchanged."""
+    data_sets = plan.train.data_sets
     return {
         "model": spec.model.to_dict(),
-        "data": {d.name: f"{d.sample_count} samples, {d.fingerprint}" for d in plan.train.data_sets},
+        "data": {d.name: f"{d.sample_count} samples, {d.fingerprint}" for d in data_sets},
         "crop": list(plan.crop_hw),
         "batch": plan.order.batch,
         "steps": plan.steps,
@@ -132,7 +139,7 @@ def describe(spec: RunSpec, plan: Plan, device: torch.device) -> dict[str, Any]:
         "report": asdict(spec.report),
     }
     versions = {
-        "blurvid": blurvid.__version__,
+        "blurvid": version("blursynth-blurvid"),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

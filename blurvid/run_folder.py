@@ -50,7 +50,7 @@ class RunFolder:
     def check(self, *, resume: bool) -> None:
         """That a new run finds no other here, and a resumed one its own."""
         if resume and not self.options.exists():
-            raise ValueError(f"{self.path}: expected a run to resume, found none; leave --resume out")
+            raise ValueError(f"{self.path} holds no run to resume; leave --resume out")
         if not resume and self.path.exists() and (self.path.is_file() or any(self.path.iterdir())):
             raise ValueError(
                 f"{self.path} is there already: add --resume to go on with that run, "

@@ -2,11 +2,14 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blurvid.checkpoint import written_whole
 from blurvid.evaluate import (
     MOVED_MIDDLE,
     PROTOCOLS,
@@ -39,6 +42,20 @@ def frame_means(values: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         means = np.nansum(values, 0) / count
     return np.append(means, means.mean())
+
+
+def write_tables(
+    folder: Path, evaluations: Sequence[Evaluation], checkpoint: str, protocols: Sequence[str]
+) -> None:
+    """`table.txt`, `evaluation.json`, and `samples-<data set>.csv` for each data set."""
+    texts = {"table.txt": "\n".join(as_text(e, checkpoint, protocols) for e in evaluations)}
+    objects = [as_json(e, checkpoint, protocols) for e in evaluations]
+    texts["evaluation.json"] = json.dumps(objects, indent=1, allow_nan=False) + "\n"
+    for evaluation in evaluations:
+        texts[f"samples-{evaluation.facts.data_set}.csv"] = as_csv(evaluation, protocols)
+    for name, text in texts.items():
+        with written_whole(folder / name) as temporary:
+            temporary.write_text(text)
 
 
 # --- text -----------------------------------------------------------------------------------

@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from blurvid.batch import FRAME_ORDERS, Assembly, Batch, unit_range
 from blurvid.checkpoint import Checkpoint, save_checkpoint
-from blurvid.evaluate import Evaluation, evaluate_model
-from blurvid.index import Mixture
+from blurvid.evaluate import sample_numbers, sequence_psnr
+from blurvid.index import DataSet, Mixture
 from blurvid.losses import restoration_loss
-from blurvid.model import count_parameters, pad_to_multiple
+from blurvid.model import NAME, count_parameters, pad_to_multiple
+from blurvid.pace import Meter, Pace, duration
 from blurvid.plan import Plan, RunSpec, TrainSpec, describe, plan_run, shaping
 from blurvid.restore import restore_image
 from blurvid.run_folder import Record, RunFolder, comparison, stacked
@@ -27,12 +27,10 @@ from blurvid.state import TrainState, load_state, new_state, save_state
 from blurvid.stopped import TrainingStopped
 from blurvid.stream import read_batches, read_samples
 
-T = TypeVar("T")
 LOSS_TERMS = ("total", "photometric", "consistency", "penalty", "reversed")
 RATES = ("learning_rate", "images_per_s", "waiting")
 SAVE_SECONDS = 300
 STRIP_SAMPLES = 4
-LONG_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,13 @@ def train(
     state = starting_state(run, resume=resume)
     folder.write_options(describe(spec, plan, device))
     announce(run, state)
-    frames = spec.model.frames
-    columns = [*LOSS_TERMS, *RATES, "psnr", *(f"psnr_{i + 1}" for i in range(frames))]
+    columns = [*LOSS_TERMS, *RATES, *psnr_columns(spec.model.frames)]
     with Record(folder, columns, step=state.step) as record:
         try:
             take_steps(run, state, record)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TrainingStopped, ValueError):
             save(run, state)
             say(f"saved after step {state.step:,}; the same command with --resume goes on from it")
-            raise
-        except TrainingStopped:
-            save(run, state)
             raise
     say(f"finished: {folder.path}")
 
@@ -86,18 +80,20 @@ def starting_state(run: Run, *, resume: bool) -> TrainState:
 
 def take_steps(run: Run, state: TrainState, record: Record) -> None:
     """The loop: batch, step, log, validation, checkpoint."""
-    meter, pace, saved = Meter(), Pace(run), time.monotonic()
+    meter, saved = Meter(LOSS_TERMS), time.monotonic()
+    pace = Pace(run.plan.steps - state.step, say=run.say) if run.device.type == "cpu" else None
     validate_when_due(run, state, record)
     for batch in meter.waiting_for(training_batches(run, state.step)):
         with undisturbed(), meter.working():
             terms = take_step(run, state, batch)
             meter.add(terms, len(batch.keys))
-        pace.tell(meter.last_step_s, state.step)
+        if pace is not None:
+            pace.after_step(meter.last_step_s)
         if state.step % run.spec.report.log_every == 0 or state.step == run.plan.steps:
             log(run, state, meter, record)
             meter.reset()
         validate_when_due(run, state, record)
-        if state.step == state.validated or time.monotonic() - saved > SAVE_SECONDS:
+        if time.monotonic() - saved > SAVE_SECONDS:
             save(run, state)
             saved = time.monotonic()
 
@@ -128,7 +124,8 @@ def take_step(run: Run, state: TrainState, batch: Batch) -> dict[str, float]:
         group["lr"] = rate
     state.optimizer.step()
     state.step += 1
-    return {name: float(getattr(terms, name).float().mean()) for name in LOSS_TERMS}
+    means = torch.stack([getattr(terms, name).detach().float().mean() for name in LOSS_TERMS])
+    return dict(zip(LOSS_TERMS, means.tolist(), strict=True))
 
 
 def learning_rate(training: TrainSpec, step: int, steps: int) -> float:
@@ -142,8 +139,8 @@ def refuse_non_finite_loss(totals: Tensor, batch: Batch, step: int) -> None:
     if not all(finite):
         keys = ", ".join(k for k, fine in zip(batch.keys, finite, strict=True) if not fine)
         raise TrainingStopped(
-            f"the loss of step {step} is not finite for sample {keys}; look at it with "
-            "`blursynth view`, or take a smaller --lr"
+            f"the loss of step {step} is not finite for sample {keys}; look at it, "
+            "or begin anew with a smaller --lr"
         )
 
 
@@ -153,7 +150,7 @@ def refuse_non_finite_gradient(state: TrainState, batch: Batch) -> None:
     if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
         raise TrainingStopped(
             f"the gradient of step {state.step + 1} is not finite, in a batch of the samples "
-            f"{', '.join(batch.keys)}; take a smaller --lr"
+            f"{', '.join(batch.keys)}; begin anew with a smaller --lr"
         )
 
 
@@ -161,17 +158,113 @@ def refuse_non_finite_gradient(state: TrainState, batch: Batch) -> None:
 
 
 def validate_when_due(run: Run, state: TrainState, record: Record) -> None:
-    """Every so many steps and at the end, once: PSNR on the test split, strips, `best`."""
+    """Every so many steps and at the end, once; then the state is saved."""
     due = state.step % run.plan.validate_every == 0 or state.step == run.plan.steps
     if not due or state.validated == state.step:
         return
     if run.plan.test is not None:
-        evaluation = validate(run, state, run.plan.test)
-        record.add("test", state.step, run.plan.epoch_after(state.step), psnr_columns(evaluation))
-        record.add_samples(state.step, sample_strips(run, state, run.plan.test))
-        best = evaluation.psnr > state.best_psnr
-        if best:
-            state.best_psnr = evaluation.psnr
-            save_best(run, state)
-        run.say(f"  test PSNR {evaluation.psnr:.2f} dB{' (best so far)' if best else ''}")
+        validate(run, state, run.plan.test, record)
     state.validated = state.step
+    save(run, state)
+
+
+def validate(run: Run, state: TrainState, test: Mixture, record: Record) -> None:
+    """PSNR on the test split under the `sequence` protocol, pictures of it, and `best`."""
+    limit = run.spec.report.validate_samples
+    of_frames = sequence_psnr(state.model, test, device=run.device, limit=limit).mean(0)
+    psnr_db = float(of_frames.mean())
+    columns = dict(zip(psnr_columns(test.frames), [psnr_db, *of_frames], strict=True))
+    record.add("test", state.step, run.plan.epoch_of(state.step), columns)
+    record.add_samples(state.step, sample_strips(run, state, test))
+    better = psnr_db > state.best_psnr
+    if better:
+        state.best_psnr = psnr_db
+        progress = {"step": state.step, "psnr": psnr_db}
+        weights = Checkpoint(run.spec.model, state.model.state_dict(), progress=progress)
+        save_checkpoint(run.folder.best, weights)
+    frames = " ".join(f"{value:.2f}" for value in of_frames)
+    best = ", the best yet" if better else ""
+    run.say(f"  step {state.step:,}: test PSNR {psnr_db:.2f} dB (frames {frames}){best}")
+
+
+def psnr_columns(frames: int) -> list[str]:
+    """The mean of all frames, then each frame."""
+    return ["psnr", *(f"psnr_{i + 1}" for i in range(frames))]
+
+
+def sample_strips(run: Run, state: TrainState, test: Mixture) -> np.ndarray:
+    """A few test samples, evenly spread: blur and predicted frames above the true ones."""
+    numbers = sample_numbers(test.sample_count, STRIP_SAMPLES)
+    return stacked(
+        [
+            comparison(s.blur, restore_image(state.model, s.blur, device=run.device), s.frames)
+            for s in read_samples(test, numbers)
+        ]
+    )
+
+
+def save(run: Run, state: TrainState) -> None:
+    """The state as `last`."""
+    save_state(run.folder.last, state, shaping=shaping(run.spec, run.plan))
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the block is done: a step is taken whole or not at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
+
+
+# --- what is said --------------------------------------------------------------------------
+
+
+def announce(run: Run, state: TrainState) -> None:
+    """What will be done, before it is."""
+    plan, order = run.plan, run.plan.order
+    for data_set in plan.train.data_sets:
+        run.say(f"data: {data_set.name}, {samples_of(data_set)}")
+    for reason in plan.train.left_out:
+        run.say(f"left out: {reason}")
+    if plan.test is None:
+        run.say("no test split: this training validates nothing and keeps no `best`")
+    else:
+        tests = (f"{d.name}, {samples_of(d)}" for d in plan.test.data_sets)
+        run.say(f"validation: {'; '.join(tests)}")
+    spec, parameters = run.spec.model, count_parameters(state.model)
+    run.say(f"model: {NAME}, {spec.frames} frames, width {spec.width}, {parameters:,} parameters")
+    run.say(
+        f"steps: {plan.steps:,} ({plan.steps / order.steps_per_epoch:.4g} epochs of "
+        f"{order.steps_per_epoch:,}), batch {order.batch}, {plan.crop_hw[1]}x{plan.crop_hw[0]} px"
+    )
+    begun = f", on from step {state.step:,}" if state.step else ""
+    run.say(f"device: {run.device}{begun}; run folder: {run.folder.path}")
+
+
+def samples_of(data_set: DataSet) -> str:
+    """In words: how many, and how large."""
+    height, width = data_set.size_hw
+    return f"{data_set.sample_count:,} samples of {width}x{height}"
+
+
+def log(run: Run, state: TrainState, meter: Meter, record: Record) -> None:
+    """A line, a row of metrics and events."""
+    steps, epoch = run.plan.steps, run.plan.epoch_of(state.step)
+    rate = learning_rate(run.spec.training, state.step - 1, steps)
+    means = {**meter.means(), "learning_rate": rate}
+    record.add("train", state.step, epoch, means)
+    left_s = (steps - state.step) * run.plan.order.batch / means["images_per_s"]
+    run.say(
+        f"step {state.step:,}/{steps:,}  epoch {epoch}  loss {means['total']:.5g} "
+        f"(photometric {means['photometric']:.5g}, consistency {means['consistency']:.3g}, "
+        f"penalty {means['penalty']:.4g})  {means['images_per_s']:.3g} images/s, "
+        f"{means['waiting']:.0%} waiting for data, {duration(left_s)} to go"
+    )

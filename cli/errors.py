@@ -1,7 +1,8 @@
 """The one place where an error becomes a sentence on stderr and an exit code.
 
 2: the user's mistake (ValueError, OSError, click's own). 1: the run stopped for a reason in the
-data or the machine (`RunStopped`). 130: Ctrl-C. BLUR_TRACEBACK=1 shows the traceback as well.
+data or the machine (`RunStopped`, `TrainingStopped`). 130: Ctrl-C. BLUR_TRACEBACK=1 shows the
+traceback as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import traceback
 import click
 
 from blursynth.generate import RunStopped
+from blurvid.stopped import TrainingStopped
 
 
 def run(group: click.Group) -> None:
@@ -25,7 +27,7 @@ def run(group: click.Group) -> None:
     except (KeyboardInterrupt, click.Abort):
         _say(group, "interrupted; the same command goes on from what is finished")
         sys.exit(130)
-    except RunStopped as error:
+    except (RunStopped, TrainingStopped) as error:
         _say(group, str(error))
         sys.exit(1)
     except (ValueError, OSError) as error:
