@@ -14,7 +14,8 @@ from .schema import SCHEMA_VERSION, ShardIndex, decode_index
 def run_summary(plan: DataSetPlan, result: RunResult) -> str:
     """One line: what there is now, and how fast it was made."""
     counts = _counts(result.indexes)
-    failed = f", {len(result.failures)} sources left out" if result.failures else ""
+    count = len(result.failures)
+    failed = f", {count} source{'s' if count > 1 else ''} left out" if count else ""
     if not result.made_samples:
         return f"{plan.folder}: already complete: {counts}{failed}"
     rate = result.made_samples / result.seconds
@@ -27,7 +28,7 @@ def _counts(indexes: tuple[ShardIndex, ...]) -> str:
     for split in sorted({index.split for index in indexes}, reverse=True):
         those = [index for index in indexes if index.split == split]
         samples = sum(len(index.samples) for index in those)
-        parts.append(f"{samples} {split} samples in {len(those)} shard{'s'[: len(those) - 1]}")
+        parts.append(f"{samples} {split} samples in {len(those)} shard{'s' if len(those) > 1 else ''}")
     return ", ".join(parts)
 
 

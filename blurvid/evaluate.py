@@ -77,8 +77,9 @@ def forward_protocol(scores: Scores) -> Metrics:
 
 def sequence_protocol(scores: Scores) -> Metrics:
     """One direction per sample, that of the higher mean PSNR, for every frame and metric."""
-    ahead, back = (m["psnr"].mean(1, keepdims=True) for m in scores)
-    return {m: np.where(back > ahead, scores.backward[m], scores.forward[m]) for m in scores.forward}
+    ahead, back = (direction["psnr"].mean(1, keepdims=True) for direction in scores)
+    reverse = back > ahead
+    return {m: np.where(reverse, scores.backward[m], scores.forward[m]) for m in scores.forward}
 
 
 PROTOCOLS = {"sequence": sequence_protocol, "forward": forward_protocol}
@@ -120,7 +121,12 @@ def evaluate_model(
 
 
 def sequence_psnr(
-    model, data: Mixture, *, device: torch.device, batch: int | None = None, limit: int | None = None
+    model,
+    data: Mixture,
+    *,
+    device: torch.device,
+    batch: int | None = None,
+    limit: int | None = None,
 ) -> np.ndarray:
     """(samples, n) float64: the model's PSNR in dB under `sequence`, data set after data set.
 
@@ -205,7 +211,8 @@ def _score_rows(batch: PredictedBatch) -> dict[str, Scores]:
         PREDICTED_MIDDLE: batch.frames[:, middle],
         TRUE_MIDDLE: batch.truth[:, middle],
     }
-    rows = {MODEL: Scores(*(_measure(f, batch.truth) for f in (batch.frames, batch.frames.flip(1))))}
+    turned = (batch.frames, batch.frames.flip(1))
+    rows = {MODEL: Scores(*(_measure(frames, batch.truth) for frames in turned))}
     for name, image in repeated.items():
         rows[name] = _without_direction(_measure(image[:, None], batch.truth))
     if all(has_homography(sample.meta) for sample in batch.samples):
@@ -225,7 +232,8 @@ def moved_middle(meta: Mapping[str, Any], middle: Tensor) -> tuple[Tensor, Tenso
     flows = np.stack([flow(meta, k, n // 2) for k in range(n)])
     seen = np.stack([visible(meta, n // 2, k) for k in range(n)])
     there = torch.from_numpy(np.moveaxis(flows, -1, 1)).to(middle)
-    return flow_warp(middle.expand(n, *middle.shape), there), torch.from_numpy(seen).to(middle.device)
+    moved = flow_warp(middle.expand(n, *middle.shape), there)
+    return moved, torch.from_numpy(seen).to(middle.device)
 
 
 def _measure_moved(batch: PredictedBatch) -> Metrics:

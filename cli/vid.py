@@ -207,17 +207,19 @@ def restore(
     device = torch_device(device_name)
     model = load_model(checkpoint_file(checkpoint), device)
     results = []
-    for result in restore_files(
-        model, images, out, device=device, playback=Playback(**playback)
-    ):
-        restored = isinstance(result, Restored)
-        click.echo(f"{result.image} -> {result.folder}" if restored else result.reason, err=not restored)
-        results.append(restored)
-    if not any(results):
+    for result in restore_files(model, images, out, device=device, playback=Playback(**playback)):
+        results.append(isinstance(result, Restored))
+        if results[-1]:
+            click.echo(f"{result.image} -> {result.folder}")
+        else:
+            click.echo(result.reason, err=True)
+    unread = results.count(False)
+    if unread == len(results):
         raise ValueError("expected a picture, found none that can be read; nothing is restored")
-    if not all(results):
-        unread = len(results) - sum(results)
-        raise RunStopped(f"{unread} of {len(results)} images could not be read; the others are restored")
+    if unread:
+        raise RunStopped(
+            f"{unread} of {len(results)} images could not be read; the others are restored"
+        )
 
 
 def checkpoint_file(path: Path) -> Path:

@@ -64,7 +64,7 @@ def test_failures_are_named_and_the_run_goes_on(capfd, sun360, tmp_path):
         capfd, "panorama", "--src", sun360, "--out", tmp_path / "s", "--size", 16,
         "--per-panorama", 2, "--jobs", 1,
     )  # fmt: skip
-    assert code == 0 and "1 sources left out" in out
+    assert code == 0 and "1 source left out" in out
     assert "left out square.png: expected a panorama twice as wide as high" in err
 
 

@@ -231,7 +231,8 @@ def test_batches_hold_samples_of_one_size_and_change_no_number(tmp_path, make_sa
 
 
 def test_a_large_sample_is_a_batch_of_its_own(make_sample):
-    groups = evaluate.equal_sized([make_sample(k, size_hw=(400, 500)) for k in range(3)], batch=None)
+    samples = [make_sample(k, size_hw=(400, 500)) for k in range(3)]
+    groups = evaluate.equal_sized(samples, batch=None)
     assert [len(group) for group in groups] == [1, 1, 1]
 
 
@@ -316,7 +317,8 @@ def test_csv_and_json_hold_what_the_table_means(dots):
         chosen = [x for x in lines if (x["row"], x["protocol"]) == (MODEL, protocol)]
         assert [x["key"] for x in chosen] == list(evaluation.keys)
         for metric in ("psnr", "ssim"):
-            means = [np.mean([float(x[f"{metric}_{f}"]) for x in chosen]) for f in ("Fi", "Fm", "Ff")]
+            columns = [f"{metric}_{frame}" for frame in ("Fi", "Fm", "Ff")]
+            means = [np.mean([float(x[column]) for x in chosen]) for column in columns]
             stored = summary[protocol][MODEL][metric]
             np.testing.assert_allclose(stored["frames"], means, atol=1e-6)
             assert stored["mean"] == pytest.approx(np.mean(means), abs=1e-6)

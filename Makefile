@@ -1,0 +1,44 @@
+# make demo: everything once, on procedural input.   make test: the tests.
+# Both make their own virtual environment in .venv and install into it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO = demo
+
+.PHONY: install test demo clean
+.DELETE_ON_ERROR:
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $@
+
+test: install
+	$(BIN)/python -m pytest -q
+
+demo: install
+	rm -rf $(DEMO)
+	$(BIN)/blursynth sources --out $(DEMO)/sources
+	$(BIN)/blursynth panorama --src $(DEMO)/sources/sun360 --out $(DEMO)/shards --samples-per-shard 64
+	$(BIN)/blursynth gopro --src $(DEMO)/sources/gopro --out $(DEMO)/shards --n 7 --crop 128
+	$(BIN)/blursynth info $(DEMO)/shards
+	$(BIN)/blurvid train --shards $(DEMO)/shards --out $(DEMO)/run \
+	    --width 8 --crop 64 --steps 120 --order canonical --validate-samples 24
+	$(BIN)/blurvid evaluate --checkpoint $(DEMO)/run/best.safetensors --shards $(DEMO)/shards \
+	    --limit 24 --out $(DEMO)/evaluation
+	mkdir -p $(DEMO)/held-out
+	tar -xf $(DEMO)/shards/panorama/test/panorama-test-000000.tar -C $(DEMO)/held-out
+	$(BIN)/blurvid restore $(DEMO)/held-out/*-000003.blur.png \
+	    --checkpoint $(DEMO)/run/best.safetensors --out $(DEMO)/restored --gif
+	@echo
+	@echo "Look at:"
+	@ls -d $(DEMO)/sources/sun360/*.jpg | head -n 1
+	@ls -d $(DEMO)/run/strips/*.png | tail -n 1
+	@ls $(DEMO)/evaluation/*.txt
+	@find $(DEMO)/restored -name '*.png' -o -name '*.webp' -o -name '*.gif' | sort
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info
