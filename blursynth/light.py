@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -36,7 +37,7 @@ RESPONSES: dict[str, tuple[Callable, Callable]] = {
 
 def decode_codes(codes: np.ndarray, response: str) -> np.ndarray:
     """uint8 codes -> float64 light in [0, 1] under the response."""
-    return _table(response)[codes]
+    return cv2.LUT(codes, _table(response))
 
 
 def encode_codes(light: np.ndarray, response: str) -> np.ndarray:
@@ -61,14 +62,13 @@ def mean_of_frames(frames: Iterable[np.ndarray], response: str) -> np.ndarray:
 
     Exact: the identity sums integers, and a half is rounded to even, as `numpy.rint` does.
     """
-    table = np.arange(256, dtype=np.uint32) if response == "identity" else _table(response)
-    total, count = None, 0
-    for frame in frames:
-        light = table[frame]
-        total = light if total is None else total + light
-        count += 1
-    if total is None:
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
         raise ValueError("expected at least one frame to average, found none")
-    if response == "identity":
-        return np.rint(total / count).astype(np.uint8)
-    return encode_codes(total / count, response)
+    exact = response == "identity"
+    total = first.astype(np.uint32) if exact else decode_codes(first, response)
+    count = 1
+    for count, frame in enumerate(frames, 2):
+        total += frame if exact else decode_codes(frame, response)
+    return np.rint(total / count).astype(np.uint8) if exact else encode_codes(total / count, response)

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .camera import Camera
+from .camera import Camera, pixel_centres, rays
 from .light import LUMINANCE, srgb_to_linear
 from .schema import image_size
 
@@ -82,12 +82,34 @@ def panorama_xy(directions: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return np.stack([u, v], axis=-1)
 
 
-def sample(level: Level, directions: np.ndarray) -> np.ndarray:
-    """(H, W, 3) unit world directions -> (H, W, 3) float32 light, bilinear across seam and poles."""
-    xy = panorama_xy(directions, level.size_hw).astype(np.float32) + np.float32(0.5)
-    return cv2.remap(
-        level.padded, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+def sample(level: Level, camera: Camera, world_from_camera: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 light at the camera's pixel centres, bilinear across seam and poles.
+
+    world_from_camera: (3, 3). Positions as `panorama_xy` has them, in float32: to 1/500 of a pixel.
+    """
+    height, width = level.size_hw
+    x, y, z = _world_directions(camera, world_from_camera)
+    u = np.arctan2(x, z)
+    v = np.arctan2(y, np.sqrt(x * x + z * z))
+    u *= np.float32(width / (2 * np.pi))
+    v *= np.float32(height / np.pi)
+    u += np.float32(width / 2 + 0.5)  # 0.5 = 1 for the border less 0.5 for the pixel's centre
+    v += np.float32(height / 2 + 0.5)
+    return cv2.remap(level.padded, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _world_directions(camera: Camera, world_from_camera: np.ndarray) -> list[np.ndarray]:
+    """x, y, z (H, W) float32 of every pixel's ray, of any length, without a matrix per pixel."""
+    if camera.xi != 0:
+        world = rays(pixel_centres(camera.size_hw), camera) @ world_from_camera.T
+        return [np.ascontiguousarray(one, np.float32) for one in np.moveaxis(world, -1, 0)]
+    (height, width), (centre_x, centre_y) = camera.size_hw, camera.principal_xy
+    right = ((np.arange(width) + 0.5 - centre_x) / camera.focal_px)[None]
+    down = ((np.arange(height) + 0.5 - centre_y) / camera.focal_px)[:, None]
+    return [
+        (a * right).astype(np.float32) + (b * down + c).astype(np.float32)
+        for a, b, c in world_from_camera
+    ]
 
 
 def density(panorama_width: int, camera: Camera) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ SHIFT = 4  # bits of the fraction of a pixel that cv2's drawing understands
 FAR_PX = 9999  # beyond any picture: where coordinates are cut, far from cv2's own limits
 STAIN_GRID = 96  # stains repeat after so many cells
 CHANNELS = 4
+HUES = (0.0, 0.03, 0.07, 0.12, 0.15, 0.3, 0.4, 0.48, 0.55, 0.6, 0.65, 0.78)
 WHITE, BLACK = (245.0, 245.0, 240.0), (22.0, 22.0, 26.0)
 
 
@@ -28,8 +30,9 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 def vivid(rng: np.random.Generator) -> Colour:
-    """A saturated colour."""
-    return hsv(rng.random(), rng.uniform(0.6, 0.9), rng.uniform(0.5, 0.95))
+    """A saturated colour of one of the hues that people paint with."""
+    hue = HUES[rng.integers(len(HUES))] + rng.normal(0, 0.015)
+    return hsv(hue, rng.uniform(0.6, 0.9), rng.uniform(0.5, 0.95))
 
 
 def muted(rng: np.random.Generator) -> Colour:
@@ -102,15 +105,17 @@ class Canvas:
     def words(self, text: str, xywh: tuple[float, ...], colour: Colour, font: int) -> None:
         """Text as large as fits the rectangle, at its left and in the middle of its height."""
         x, y, width, height = xywh
-        (text_width, text_height), _ = cv2.getTextSize(text, font, 10.0, 1)
-        scale = 10 * min(width / text_width, height / text_height)
-        baseline = y + (height + 0.1 * scale * text_height) / 2
-        frame = np.array([(x, y), (x + width, y + height)])
-        if self._sees(self._fixed(frame)) and scale * self.px_per_m > 0.05:
-            at = np.rint((np.array([x - self.left, baseline - self.top])) * self.px_per_m)
+        text_width, text_height = _text_size(text, font)
+        scale = min(width / text_width, height / text_height)
+        baseline = y + (height + scale * text_height) / 2
+        frame = self._fixed(np.array([(x, y), (x + width, y + height)]))
+        if self._sees(frame) and scale * self.px_per_m > 0.03:
+            at = np.rint(np.array([x - self.left, baseline - self.top]) * self.px_per_m)
             weight = max(1, round(1.5 * scale * self.px_per_m))
             ink, size = (*colour, 255), scale * self.px_per_m
+            alpha = self.pixels[..., 3].copy()  # which some versions of cv2 spoil
             cv2.putText(self.pixels, text, at.astype(int), font, size, ink, weight, cv2.LINE_AA)
+            self.pixels[..., 3] = alpha
 
     def part(self, x: float, y: float, width: float, height: float) -> Canvas:
         """The rectangle as a canvas of its own, on the same pixels; nothing drawn there leaves it."""
@@ -144,6 +149,13 @@ class Canvas:
         low, high = fixed.min(-2) / 2**SHIFT, fixed.max(-2) / 2**SHIFT
         inside = (high > -margin) & (low < np.array(self.pixels.shape[1::-1]) + margin)
         return inside.all(-1) & bool(self.pixels.size)
+
+
+@lru_cache(maxsize=4096)
+def _text_size(text: str, font: int) -> tuple[float, float]:
+    """Width and height of a text in a bold hand at cv2's scale 1."""
+    (width, height), _ = cv2.getTextSize(text, font, 3.0, 2)
+    return width / 3, height / 3
 
 
 Paint = Callable[[Canvas, np.random.Generator], None]

@@ -204,6 +204,7 @@ def _blocks(surface: Surface, size_hw) -> Iterator[tuple[slice, slice]]:
     middle = np.arctan2(towards[0], towards[2])
     turns = (np.arctan2(x, z) - middle + np.pi) % (2 * np.pi) - np.pi
     at_pole = [_inside(surface.uvw_from_direction @ (0, sign, 0)) for sign in (-1.0, 1.0)]
+    at_pole = [at_pole[0] or first < 1, at_pole[1] or last > height - 1]
     first, last = (0 if at_pole[0] else first), (height if at_pole[1] else last)
     u = width * ((turns + middle) / (2 * np.pi) + 0.5)
     polar = max(abs(first / height - 0.5), abs(last / height - 0.5)) * np.pi

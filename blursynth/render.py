@@ -1,13 +1,15 @@
 """PanoramaSpec + level -> frames and the blurred image.
 
 Frames of one exposure see nearly the same part of the panorama. So that part is photographed once,
-finely, by a camera between them, each fine pixel averaged over the area of one camera pixel; every
-frame is one bilinear sample per pixel of that canvas. A frame that lies too far from the others, or
-is stretched too much in their canvas, gets a canvas of its own, which is plain supersampling.
+finely, by a camera between them, each fine pixel averaged in linear light over the area of one
+camera pixel, clipped and encoded; every frame is one bilinear sample per pixel of that canvas.
+A frame that lies too far from the others, or is stretched too much in their canvas, gets a canvas of
+its own, which is plain supersampling.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,12 +19,11 @@ import numpy as np
 from . import rotation
 from .camera import Camera, hfov_deg_of, pixel_centres, project, rays
 from .light import linear_to_srgb, mean_of_frames
-from .motion import flow
 from .panorama import Level, sample
 from .schema import SCHEMA_VERSION, Sample
 from .spec import PanoramaOptions, PanoramaSpec
 
-FINENESS = 3  # samples of the canvas per camera pixel, along each side
+FINENESS = 3  # canvas pixels per camera pixel, along each side; odd, so that a box has a centre
 MOST_STRETCH = 1.8  # of a frame's pixel in the canvas, along each axis, either way
 LIGHT_STEPS = 65535
 
@@ -36,9 +37,8 @@ def render_sample(spec: PanoramaSpec, level: Level, options: PanoramaOptions) ->
     extra = iter(render_frames(level, spec, np.array(missing)) if missing else [])
     stored = [next(extra) if at is None else frames[at] for at in stored_at]
     blur = mean_of_frames(frames, options.response)
-    middle = frames[spec.n // 2]
-    meta = _metadata(spec, options, clipped=float(np.mean(np.any(middle == 255, axis=-1))))
-    return Sample(spec.key, blur, np.stack(stored), meta)
+    clipped = float(np.mean(np.any(frames[spec.n // 2] == 255, axis=-1)))
+    return Sample(spec.key, blur, np.stack(stored), _metadata(spec, options, clipped))
 
 
 def _positions(times: tuple[float, ...], among: np.ndarray) -> list[int | None]:
@@ -48,30 +48,39 @@ def _positions(times: tuple[float, ...], among: np.ndarray) -> list[int | None]:
 
 
 def render_frames(level: Level, spec: PanoramaSpec, times: np.ndarray) -> np.ndarray:
-    """(m, H, W, 3) uint8 sRGB frames at the times of the exposure, rounded as a camera stores them.
+    """(m, H, W, 3) uint8 sRGB frames at the times of the exposure, as a camera stores them."""
+    quats_wxyz = rotation.slerp(*(np.array(q) for q in spec.quat_first_last), times)
+    return np.stack(list(render_views(level, spec.camera, quats_wxyz, encode_frame)))
+
+
+def render_views(
+    level: Level,
+    camera: Camera,
+    quats_wxyz: np.ndarray,
+    develop: Callable[[np.ndarray], np.ndarray] = lambda light: light,
+) -> Iterator[np.ndarray]:
+    """(H, W, 3) views, one for each orientation on a path, in order.
+
+    develop: what is done to the canvas's linear light, float32, before views are sampled from it.
     """
-    orientations = rotation.slerp(*(np.array(q) for q in spec.quat_first_last), times)
-    frames = [encode_frame(light) for light in render_light(level, spec.camera, orientations)]
-    return np.stack(frames)
-
-
-def render_light(level: Level, camera: Camera, quats_wxyz: np.ndarray):
-    """Generates (H, W, 3) float32 linear light, one for each orientation on a path, in order."""
-    canvas = _canvas_camera(camera, quats_wxyz)
+    if len(quats_wxyz) == 1:
+        canvas = _canvas_of_one(camera, quats_wxyz[0])
+    else:
+        canvas = _canvas_of_all(camera, quats_wxyz)
     if canvas is None:
         half = len(quats_wxyz) // 2
-        yield from render_light(level, camera, quats_wxyz[:half])
-        yield from render_light(level, camera, quats_wxyz[half:])
+        yield from render_views(level, camera, quats_wxyz[:half], develop)
+        yield from render_views(level, camera, quats_wxyz[half:], develop)
         return
-    light = _photograph(level, canvas)
-    for quat in quats_wxyz:
-        yield _warp(light, canvas, camera, quat)
+    picture = develop(_photograph(level, canvas))
+    turns = rotation.matrices(canvas.quat_wxyz).T @ rotation.matrices(quats_wxyz)
+    for turn in turns:
+        yield _view(picture, canvas, camera, turn)
 
 
 def encode_frame(light: np.ndarray) -> np.ndarray:
-    """(H, W, 3) linear light -> uint8 sRGB, clipped at white, rounded."""
-    steps = (np.clip(light, 0, 1) * LIGHT_STEPS + 0.5).astype(np.uint16)
-    return _srgb_table()[steps]
+    """(H, W, 3) float32 linear light -> uint8 sRGB, clipped at white, rounded."""
+    return _srgb_table()[cv2.multiply(light, (LIGHT_STEPS,) * 4, dtype=cv2.CV_16U)]
 
 
 @lru_cache
@@ -91,15 +100,18 @@ class Canvas:
     quat_wxyz: np.ndarray
 
 
-def _canvas_camera(camera: Camera, quats_wxyz: np.ndarray) -> Canvas | None:
+def _canvas_of_one(camera: Camera, quat_wxyz: np.ndarray) -> Canvas:
+    """The frame's own camera, finer."""
+    return Canvas(_finer(camera, np.zeros(2), np.array(camera.size_hw[::-1])), quat_wxyz)
+
+
+def _canvas_of_all(camera: Camera, quats_wxyz: np.ndarray) -> Canvas | None:
     """The canvas that holds the frames of all orientations; None where they need several."""
     middle = quats_wxyz[len(quats_wxyz) // 2]
-    if len(quats_wxyz) == 1:
-        return Canvas(_finer(camera, (0.0, 0.0), camera.size_hw[::-1]), middle)
-    points = _outline(camera.size_hw)
     turns = rotation.matrices(middle).T @ rotation.matrices(quats_wxyz)
-    seen = np.stack([_moved(points, camera, turn) for turn in turns])
-    if not np.all(np.isfinite(seen)) or not _little_stretched(points, camera, turns):
+    outline = _outline(camera.size_hw)
+    seen = _moved(outline, camera, turns)
+    if not np.all(np.isfinite(seen)) or not _little_stretched(outline, camera, turns[[0, -1]]):
         return None
     low, high = np.floor(seen.min((0, 1))) - 1, np.ceil(seen.max((0, 1))) + 1
     if np.prod(high - low) > len(quats_wxyz) * np.prod(camera.size_hw):
@@ -107,67 +119,77 @@ def _canvas_camera(camera: Camera, quats_wxyz: np.ndarray) -> Canvas | None:
     return Canvas(_finer(camera, low, high - low), middle)
 
 
-def _finer(camera: Camera, corner_xy, extent_xy) -> Camera:
+def _finer(camera: Camera, corner_xy: np.ndarray, extent_xy: np.ndarray) -> Camera:
     """FINENESS times the resolution, over the rectangle of the image plane that begins at corner."""
     width, height = (int(side) * FINENESS for side in extent_xy)
     principal = (np.array(camera.principal_xy) - corner_xy) * FINENESS
     return Camera((height, width), camera.focal_px * FINENESS, camera.xi, tuple(principal))
 
 
+@lru_cache
 def _outline(size_hw: tuple[int, int]) -> np.ndarray:
     """(N, 2) points along the image's border, corners included; a frame's bounds lie on it."""
     height, width = size_hw
-    t = np.linspace(0, 1, 33)
+    t = np.linspace(0, 1, 17)
     sides = [(t, 0 * t), (t, 0 * t + 1), (0 * t, t), (0 * t + 1, t)]
     return np.concatenate([np.stack([x * width, y * height], -1) for x, y in sides])
 
 
-def _moved(points_xy: np.ndarray, camera: Camera, turn: np.ndarray) -> np.ndarray:
-    """Where points of a frame lie in the image plane of a camera turned against it."""
-    return project(rays(points_xy, camera) @ turn.T, camera)
+def _moved(points_xy: np.ndarray, camera: Camera, turns: np.ndarray) -> np.ndarray:
+    """(N, 2) points of a frame, (m, 3, 3) turns -> (m, N, 2): where they lie in the image plane of
+    a camera that is turned against it."""
+    return project(rays(points_xy, camera) @ turns.swapaxes(-1, -2), camera)
 
 
 def _little_stretched(points: np.ndarray, camera: Camera, turns: np.ndarray) -> bool:
-    for turn in turns[[0, -1]]:
-        here, right, below = (
-            _moved(points + step, camera, turn) for step in ((0, 0), (0.5, 0), (0, 0.5))
-        )
-        for step in (right - here, below - here):
-            length = 2 * np.linalg.norm(step, axis=-1)
-            if not np.all((length < MOST_STRETCH) & (length > 1 / MOST_STRETCH)):
-                return False
-    return True
+    here, right, below = (_moved(points + step, camera, turns) for step in ((0, 0), (1, 0), (0, 1)))
+    lengths = np.linalg.norm([right - here, below - here], axis=-1)
+    return bool(np.all((lengths < MOST_STRETCH) & (lengths > 1 / MOST_STRETCH)))
 
 
 def _photograph(level: Level, canvas: Canvas) -> np.ndarray:
-    """The canvas in linear light, each value the mean over one pixel of the frames' camera.
+    """The canvas in linear light, float32, each value the mean over one pixel of the frames' camera.
 
     The value at (row i, column j) is that of the camera pixel centred on that canvas pixel.
     """
-    camera = canvas.camera
-    directions = rays(pixel_centres(camera.size_hw), camera)
-    fine = sample(level, directions @ rotation.matrices(canvas.quat_wxyz).T)
+    fine = sample(level, canvas.camera, rotation.matrices(canvas.quat_wxyz))
     return cv2.blur(fine, (FINENESS, FINENESS), borderType=cv2.BORDER_REPLICATE)
 
 
-def _warp(light: np.ndarray, canvas: Canvas, camera: Camera, quat_wxyz: np.ndarray) -> np.ndarray:
-    """One bilinear sample of the canvas per pixel of the frame."""
-    turn = rotation.matrices(canvas.quat_wxyz).T @ rotation.matrices(quat_wxyz)
-    directions = rays(pixel_centres(camera.size_hw), camera) @ turn.T
-    xy = (project(directions, canvas.camera) - 0.5).astype(np.float32)
+def _view(picture: np.ndarray, canvas: Canvas, camera: Camera, turn: np.ndarray) -> np.ndarray:
+    """One bilinear sample of the canvas per pixel of a frame turned against it."""
+    if camera.xi == 0:
+        to_canvas = _intrinsics(canvas.camera) @ turn @ np.linalg.inv(_intrinsics(camera))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = camera.size_hw[::-1]
+        return cv2.warpPerspective(
+            picture, to_canvas, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+    xy = (project(_rays_of(camera) @ turn.T, canvas.camera) - 0.5).astype(np.float32)
     return cv2.remap(
-        light, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
+
+
+def _intrinsics(camera: Camera) -> np.ndarray:
+    """K with respect to array indices, in which pixel centres are whole numbers, as OpenCV has it."""
+    x, y = camera.principal_xy
+    return np.array([[camera.focal_px, 0, x - 0.5], [0, camera.focal_px, y - 0.5], [0, 0, 1]])
+
+
+@lru_cache(maxsize=4)
+def _rays_of(camera: Camera) -> np.ndarray:
+    return rays(pixel_centres(camera.size_hw), camera)
 
 
 # --- metadata --------------------------------------------------------------------------------
 
 
-def _metadata(spec: PanoramaSpec, options: PanoramaOptions, *, clipped: float) -> dict:
+def _metadata(spec: PanoramaSpec, options: PanoramaOptions, clipped: float) -> dict:
     camera = spec.camera
     first, last = (np.array(q) for q in spec.quat_first_last)
     vector = rotation.rotation_vector_deg(first, last)
-    meta = {
+    return {
         "schema": SCHEMA_VERSION,
         "kind": "panorama",
         "source": spec.source,
@@ -186,16 +208,24 @@ def _metadata(spec: PanoramaSpec, options: PanoramaOptions, *, clipped: float) -
         "beta_deg": list(spec.beta_deg),
         "quat_wxyz": rotation.slerp(first, last, np.array(spec.times)).tolist(),
         "quat_first_last": [first.tolist(), last.tolist()],
+        "max_step_px": max_step_px(camera, first, last, spec.n),
     }
-    return {**meta, "max_step_px": max_step_px(meta)}
 
 
-def max_step_px(meta: dict) -> float:
+def max_step_px(camera: Camera, first: np.ndarray, last: np.ndarray, n: int) -> float:
     """How far the fastest pixel moves between two neighbours of the n averaged frames.
 
-    The angular velocity is constant in the camera's axes, so each step moves the image alike.
+    The angular velocity is constant in the camera's axes, so each step moves the image alike. The
+    speed is smooth: it is looked for on a grid that holds the corner pixels.
     """
-    first, last = (np.array(q) for q in meta["quat_first_last"])
-    step = rotation.slerp(first, last, np.array([0.0, 1 / (meta["n"] - 1)]))
-    moved = flow({**meta, "quat_wxyz": step}, 0, 1)
+    start, step = rotation.matrices(rotation.slerp(first, last, np.array([0.0, 1 / (n - 1)])))
+    points = _speed_grid(camera.size_hw)
+    moved = _moved(points, camera, (step.T @ start)[None])[0] - points
     return float(np.nanmax(np.linalg.norm(moved, axis=-1)))
+
+
+@lru_cache
+def _speed_grid(size_hw: tuple[int, int]) -> np.ndarray:
+    height, width = size_hw
+    x, y = (np.linspace(0.5, side - 0.5, min(side, 33)) for side in (width, height))
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)

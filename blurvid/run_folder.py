@@ -88,7 +88,8 @@ class Record:
 
     def add(self, group: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """A row of these values; as events they are named `group/name`."""
-        self._rows.writerow({"step": step, "epoch": epoch, **values})
+        written = {name: f"{value:.6g}" for name, value in values.items()}
+        self._rows.writerow({"step": step, "epoch": epoch, **written})
         self._file.flush()
         for name, value in values.items():
             self._events.add_scalar(f"{group}/{name}", value, step)

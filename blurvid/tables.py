@@ -25,7 +25,7 @@ EXPLAINED = {
     "sequence": "one direction of time per sample, chosen by its mean PSNR",
     "forward": "the direction of time as stored",
 }
-NAME_WIDTH, NUMBER_WIDTH = 28, 8
+NAME_WIDTH, NUMBER_WIDTH = 26, 7
 
 
 def frame_names(n: int) -> list[str]:
@@ -90,7 +90,7 @@ def _block(metric: str, scored: dict[str, Metrics]) -> list[str]:
     n = next(iter(scored.values()))[metric].shape[1]
     columns = [*frame_names(n), "mean"]
     heading = f"{HEADINGS[metric]:{NAME_WIDTH}}" + "".join(f"{c:>{NUMBER_WIDTH}}" for c in columns)
-    lines = [heading + ("  at the cap" if metric == "psnr" else "")]
+    lines = [heading + ("   at 100 dB" if metric == "psnr" else "")]
     for row, metrics in scored.items():
         numbers = (f"{v:{NUMBER_WIDTH}.{DECIMALS[metric]}f}" for v in frame_means(metrics[metric]))
         capped = f"{capped_count(metrics):12d}" if metric == "psnr" else ""

@@ -245,8 +245,9 @@ def announce(run: Run, state: TrainState) -> None:
         f"steps: {plan.steps:,} ({plan.steps / order.steps_per_epoch:.4g} epochs of "
         f"{order.steps_per_epoch:,}), batch {order.batch}, {plan.crop_hw[1]}x{plan.crop_hw[0]} px"
     )
-    begun = f", on from step {state.step:,}" if state.step else ""
-    run.say(f"device: {run.device}{begun}; run folder: {run.folder.path}")
+    run.say(f"device: {run.device}; run folder: {run.folder.path}")
+    if state.step:
+        run.say(f"resumed after step {state.step:,}")
 
 
 def samples_of(data_set: DataSet) -> str:

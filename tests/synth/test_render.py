@@ -8,13 +8,14 @@ import pytest
 
 from blursynth import motion, render, rotation
 from blursynth.camera import Camera, centred_camera, pixel_centres, rays
-from blursynth.light import mean_of_frames
+from blursynth.light import linear_to_srgb, mean_of_frames
 from blursynth.panorama import exposure_gain, level_of, load_level, panorama_xy
 from blursynth.plan import frame_times, panorama_spec
 from blursynth.spec import CameraOptions, PanoramaOptions, PanoramaSpec, RotationOptions
 
 from ..conftest import make_picture, write_image
 
+AHEAD = np.array([[1.0, 0.0, 0.0, 0.0]])
 SEAM = rotation.quat_looking_at(180, 0)
 POLES = rotation.quat_looking_at(20, 90), rotation.quat_looking_at(-50, -90)
 
@@ -54,10 +55,14 @@ def test_an_analytic_panorama_looks_as_its_function_says(quat, xi):
     camera = replace(centred_camera((40, 56), 60.0, xi), principal_xy=(25.0, 22.5))
     path = rotation.slerp(quat, turned(quat, 6, -7, 8), np.linspace(0, 1, 5))
     level = analytic_level()
-    for light, orientation in zip(render.render_light(level, camera, path), path, strict=True):
+    for light, orientation in zip(render.render_views(level, camera, path), path, strict=True):
         world = rays(pixel_centres(camera.size_hw), camera) @ rotation.matrices(orientation).T
         assert light.shape == (40, 56, 3)
         np.testing.assert_allclose(light, analytic(world), atol=4e-3)
+    codes = np.stack(list(render.render_views(level, camera, path, render.encode_frame)))
+    expected = [rays(pixel_centres(camera.size_hw), camera) @ m.T for m in rotation.matrices(path)]
+    exact = np.rint(255 * linear_to_srgb(analytic(np.stack(expected))))
+    assert codes.dtype == np.uint8 and np.abs(codes - exact).max() <= 2
 
 
 def test_positions_are_exact_to_a_fraction_of_a_pixel():
@@ -66,7 +71,7 @@ def test_positions_are_exact_to_a_fraction_of_a_pixel():
     ramp = np.broadcast_to(np.arange(width, dtype=np.float32)[:, None] + 0.5, (height, width, 3))
     camera = centred_camera((33, 33), 40.0)
     quat = rotation.quat_looking_at(10, 5)
-    (light,) = render.render_light(level_of(ramp), camera, quat[None])
+    (light,) = render.render_views(level_of(ramp), camera, quat[None])
     world = rays(pixel_centres(camera.size_hw), camera) @ rotation.matrices(quat).T
     expected = panorama_xy(world, (height, width))[..., 0]
     assert np.abs(light[..., 0] - expected).max() < 1 / 32
@@ -86,10 +91,10 @@ def test_a_red_wall_to_the_right_is_on_the_right_and_red(tmp_path):
     write_image(tmp_path / "wall.png", image)
     camera = centred_camera((64, 96), 90.0)
     level = load_level(tmp_path / "wall.png", camera)
-    frame = render.encode_frame(next(render.render_light(level, camera, np.array([[1.0, 0, 0, 0]]))))
+    frame = next(render.render_views(level, camera, AHEAD, render.encode_frame))
     assert frame[32, 90].tolist() == [255, 0, 0]
     assert frame[32, 5].tolist() == [0, 0, 0]
-    up = next(render.render_light(level, camera, rotation.quat_looking_at(0, 60)[None]))
+    up = next(render.render_views(level, camera, rotation.quat_looking_at(0, 60)[None]))
     assert render.encode_frame(up)[20, 48].tolist() == [0, 255, 0]
 
 
@@ -168,7 +173,7 @@ def test_wide_views_and_large_turns_are_as_exact_as_others(hfov_deg, max_angle_d
     last = turned(quat, *[max_angle_deg] * 3)
     path = rotation.slerp(quat, last, np.linspace(0, 1, 9))
     for light, orientation in zip(
-        render.render_light(analytic_level(), camera, path), path, strict=True
+        render.render_views(analytic_level(), camera, path), path, strict=True
     ):
         world = rays(pixel_centres(camera.size_hw), camera) @ rotation.matrices(orientation).T
         np.testing.assert_allclose(light, analytic(world), atol=2e-2)
@@ -181,7 +186,7 @@ def test_a_pixel_is_the_mean_over_its_area_not_a_point(tmp_path):
     write_image(tmp_path / "stripes.png", stripes)
     camera = centred_camera((16, 16), 60.0)
     level = load_level(tmp_path / "stripes.png", camera)
-    for light in render.render_light(level, camera, np.array([[1.0, 0, 0, 0], SEAM])):
+    for light in render.render_views(level, camera, np.array([[1.0, 0, 0, 0], SEAM])):
         assert np.abs(light - 0.5).max() < 0.1
         assert render.encode_frame(light).mean() == pytest.approx(188, abs=3)
 

@@ -38,13 +38,13 @@ def _sample(number, *, name="dots", frames=3, size_hw=(32, 40), **meta):
     return Sample(f"{name}-{number:06d}", blur, images, _meta(frames, **meta))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sample():
     """make_sample(number, name=, frames=, size_hw=, **meta) -> Sample."""
     return _sample
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_data_set():
     """write_data_set(folder, name, split, [samples of each shard], first=, **of the samples)
     writes shards of that many samples, numbered on from `first`."""

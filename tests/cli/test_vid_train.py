@@ -1,0 +1,119 @@
+"""`blurvid train` as it is typed: help, good runs, users' mistakes, and what cannot go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from blurcli import vid
+from blursynth.shards import ShardName, write_shard
+
+from ..conftest import make_sample
+
+SMALL = ("--width", 1, "--batch", 2, "--workers", 0, "--device", "cpu")
+
+
+@pytest.fixture
+def blurvid(monkeypatch, capsys, tmp_path):
+    """blurvid("train", ...) -> (exit code, stdout, stderr), run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["blurvid", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            vid.main()
+        return stopped.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """A data set of three frames a sample with a test split, and one of two frames, too few."""
+    folder = tmp_path_factory.mktemp("shards")
+    for name, split, frames, first in (
+        ("clip", "train", 3, 0),
+        ("clip", "test", 3, 4),
+        ("short", "train", 2, 0),
+    ):
+        samples = [
+            make_sample(f"{name}-{first + k:06d}", m=frames, side=(32, 32)) for k in range(4)
+        ]
+        shard = ShardName(str(folder), name, split, 0)
+        write_shard(shard, samples, fingerprint="f" * 64, image_format="png")
+    return folder
+
+
+def test_help_says_what_is_read_and_written_with_an_example(blurvid):
+    code, out, _ = blurvid("train", "--help")
+    assert code == 0
+    for expected in ("Reads", "Writes a run folder", "Example: blurvid train --shards", "--resume"):
+        assert expected in out
+
+
+def test_a_training_says_what_it_does_and_fills_a_run_folder_of_its_own_name(
+    blurvid, shards, tmp_path
+):
+    code, out, err = blurvid("train", "--shards", shards, "--steps", 2, *SMALL)
+    assert (code, err) == (0, "")
+    assert "data: clip, 4 samples" in out
+    assert "left out: short: 2 frames a sample, 3 wanted" in out
+    assert "test PSNR" in out and "finished: runs/full-3f-w1-given" in out
+    assert (tmp_path / "runs/full-3f-w1-given/best.safetensors").exists()
+
+
+def test_the_same_command_again_asks_for_resume_and_goes_on_with_it(blurvid, shards):
+    command = ("train", "--shards", shards, "--steps", 2, "--out", "run", *SMALL)
+    assert blurvid(*command)[0] == 0
+    code, _, err = blurvid(*command)
+    assert code == 2 and "run is there already: add --resume" in err and err.count("\n") == 1
+    code, out, _ = blurvid(*command, "--resume")
+    assert code == 0 and "resumed after step 2" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--shards", "absent"), "absent: expected a folder of shards"),
+        (("--data", "circles"), "no data set 'circles'"),
+        (("--frames", 7), "at least 7 frames, found clip: 3 frames"),
+        (("--crop", 64), "expected a crop of at most 32"),
+        (("--batch", 99), "batch of 99 samples, found 4 samples"),
+        (("--lr", -1), "learning rate above 0"),
+        (("--resume",), "holds no run to resume"),
+    ],
+)
+def test_a_users_mistake_gets_one_sentence_and_leaves_nothing(
+    blurvid, shards, tmp_path, arguments, sentence
+):
+    code, _, err = blurvid("train", "--shards", shards, "--steps", 2, *SMALL, *arguments)
+    assert code == 2 and sentence in err and err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_diverging_training_stops_with_code_1_and_the_key(blurvid, shards):
+    code, out, err = blurvid("train", "--shards", shards, "--steps", 9, "--lr", 1e20, *SMALL)
+    assert code == 1 and "not finite" in err and "clip-00000" in err and err.count("\n") == 1
+    assert "saved after step" in out
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(shards, tmp_path):
+    command = [sys.executable, "-c", "from blurcli.vid import main; main()", "train"]
+    options = ["--shards", shards, "--steps", 100_000, "--log-every", 1, *SMALL, "--workers", 1]
+    with subprocess.Popen(
+        [*command, *map(str, options), "--out", tmp_path / "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while "step 2/" not in process.stdout.readline():
+            time.sleep(0)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on from it" in out and "Traceback" not in err
+    assert (tmp_path / "run/last.safetensors").exists()

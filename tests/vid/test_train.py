@@ -1,0 +1,327 @@
+"""A training takes the planned steps, loses none of them, and says what it does."""
+
+import csv
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from blurvid.batch import Batch
+from blurvid.checkpoint import load_checkpoint, load_model
+from blurvid.model import ModelSpec
+from blurvid.plan import DataSpec, ReportSpec, RunSpec, TrainSpec, plan_run
+from blurvid.run_folder import RunFolder
+from blurvid.state import new_state
+from blurvid.stopped import TrainingStopped
+from blurvid.train import (
+    learning_rate,
+    refuse_non_finite_gradient,
+    refuse_non_finite_loss,
+    train,
+    undisturbed,
+)
+
+CPU = torch.device("cpu")
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, write_data_set):
+    """Nine samples to train on (four batches of two) and three to test on."""
+    folder = tmp_path_factory.mktemp("shards")
+    write_data_set(folder, "dots", "train", [5, 4], size_hw=(32, 32))
+    write_data_set(folder, "dots", "test", [3], first=9, size_hw=(32, 32))
+    return folder
+
+
+def _spec(shards, **training):
+    return RunSpec(
+        ModelSpec(frames=3, width=1),
+        DataSpec(shards, batch=2),
+        TrainSpec(**{"steps": STEPS, **training}),
+        ReportSpec(log_every=1),
+    )
+
+
+def _train(spec, out, *, resume=False, say=lambda line: None):
+    train(spec, RunFolder(Path(out)), device=CPU, resume=resume, say=say)
+
+
+def _raising(error, after_step):
+    """A `say` that stops the training when that step is logged."""
+
+    def say(line):
+        if line.startswith(f"step {after_step}/"):
+            raise error
+
+    return say
+
+
+@pytest.fixture(scope="module")
+def undisturbed_run(shards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    _train(_spec(shards), folder)
+    return folder
+
+
+def _rows(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [(row["step"], row["epoch"], row["total"], row["psnr"]) for row in rows]
+
+
+# --- resume --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stop", "workers"), [(3, 1), (4, 0), (0, 0)])
+def test_ctrl_c_and_resume_end_in_the_same_bits(shards, undisturbed_run, tmp_path, stop, workers):
+    spec = _spec(shards)
+    with pytest.raises(KeyboardInterrupt):
+        _train(spec, tmp_path / "run", say=_raising(KeyboardInterrupt, stop or 1))
+    if not stop:
+        (tmp_path / "run/last.safetensors").unlink()  # killed before anything was saved
+    resumed = replace(spec, data=replace(spec.data, workers=workers))
+    _train(resumed, tmp_path / "run", resume=True)
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (undisturbed_run / name).read_bytes()
+    assert _rows(tmp_path / "run") == _rows(undisturbed_run)
+
+
+def test_steps_that_a_crash_undid_are_taken_and_recorded_once(shards, undisturbed_run, tmp_path):
+    with pytest.raises(RuntimeError):
+        _train(_spec(shards), tmp_path / "run", say=_raising(RuntimeError, 5))
+    assert load_checkpoint(tmp_path / "run/last.safetensors").progress["step"] == 4
+    assert [row[0] for row in _rows(tmp_path / "run")] == ["1", "2", "3", "4", "4", "5"]
+    _train(_spec(shards), tmp_path / "run", resume=True)
+    last = (tmp_path / "run/last.safetensors").read_bytes()
+    assert last == (undisturbed_run / "last.safetensors").read_bytes()
+    assert _rows(tmp_path / "run") == _rows(undisturbed_run)
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(shards, undisturbed_run):
+    before = (undisturbed_run / "last.safetensors").read_bytes()
+    said = []
+    _train(_spec(shards), undisturbed_run, resume=True, say=said.append)
+    assert (undisturbed_run / "last.safetensors").read_bytes() == before
+    assert "resumed after step 6" in said
+
+
+def test_a_run_with_other_options_or_data_is_not_resumed(
+    shards, undisturbed_run, tmp_path, write_data_set
+):
+    with pytest.raises(ValueError, match=r"seed: 0 then, 1 now\); go on with those"):
+        _train(_spec(shards, seed=1), undisturbed_run, resume=True)
+    write_data_set(tmp_path, "dots", "train", [5, 4], size_hw=(32, 32), fingerprint="0" * 64)
+    with pytest.raises(ValueError, match="data: .*9 samples, ffff.* then, .*9 samples, 0000"):
+        _train(_spec(tmp_path), undisturbed_run, resume=True)
+
+
+def test_a_folder_that_is_there_is_not_written_to_unless_it_is_resumed(shards, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is there already: add --resume"):
+        _train(_spec(shards), tmp_path)
+    with pytest.raises(ValueError, match="holds no run to resume"):
+        _train(_spec(shards), tmp_path / "absent", resume=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_ctrl_c_waits_until_a_step_is_whole():
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("step")
+    assert done == ["step"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+# --- what a run leaves ---------------------------------------------------------------------
+
+
+def test_a_run_folder_holds_all_that_the_user_was_promised(undisturbed_run):
+    names = {str(path.relative_to(undisturbed_run)) for path in undisturbed_run.rglob("*")}
+    assert names >= {
+        "options.json",
+        "metrics.csv",
+        "last.safetensors",
+        "best.safetensors",
+        "samples/step-0000004.png",
+        "samples/step-0000006.png",
+    }
+    assert any("events.out.tfevents" in name for name in names)
+
+
+def test_validation_comes_after_each_epoch_and_at_the_end(undisturbed_run):
+    rows = _rows(undisturbed_run)
+    assert [(step, epoch) for step, epoch, _, psnr in rows if psnr] == [("4", "1"), ("6", "2")]
+    assert [step for step, _, total, _ in rows if total] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_best_holds_the_weights_of_the_highest_psnr(undisturbed_run):
+    best = load_checkpoint(undisturbed_run / "best.safetensors")
+    psnr = {step: float(psnr) for step, _, _, psnr in _rows(undisturbed_run) if psnr}
+    step = max(psnr, key=psnr.get)
+    assert best.progress == {"step": int(step), "psnr": pytest.approx(psnr[step], rel=1e-5)}
+    assert not best.optimizer
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_both_checkpoints_can_be_restored_with(undisturbed_run, name):
+    model = load_model(undisturbed_run / f"{name}.safetensors", CPU)
+    with torch.no_grad():
+        assert model.restore(torch.rand(1, 3, 20, 30)).shape == (1, 3, 3, 20, 30)
+
+
+def test_training_lowers_the_loss(shards, tmp_path):
+    _train(_spec(shards, steps=30, learning_rate=1e-3), tmp_path / "run")
+    losses = [float(total) for _, _, total, _ in _rows(tmp_path / "run") if total]
+    assert sum(losses[-4:]) < 0.7 * sum(losses[:4])
+
+
+def test_it_says_what_it_will_do(shards, tmp_path):
+    said = []
+    _train(_spec(shards, steps=3), tmp_path / "run", say=said.append)
+    text = "\n".join(said)
+    for expected in (
+        "data: dots, 9 samples of 32x32",
+        "validation: dots, 3 samples",
+        "3 frames, width 1, ",
+        "steps: 3 (0.75 epochs of 4), batch 2, 32x32 px",
+        "device: cpu",
+        "s a step on this CPU",
+        "step 3/3  epoch 1  loss",
+        "images/s",
+        "waiting for data",
+    ):
+        assert expected in text
+
+
+def test_without_a_test_split_it_says_that_it_validates_nothing(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [2], size_hw=(32, 32))
+    said = []
+    _train(_spec(tmp_path, steps=1), tmp_path / "run", say=said.append)
+    assert any("validates nothing" in line for line in said)
+    assert (tmp_path / "run/last.safetensors").exists()
+    assert not (tmp_path / "run/best.safetensors").exists()
+
+
+# --- options -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["given", "canonical", "invariant"])
+@pytest.mark.parametrize("photometric", ["sum", "mean"])
+def test_every_order_and_loss_trains(shards, tmp_path, order, photometric):
+    _train(_spec(shards, steps=1, order=order, photometric=photometric), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run/last.safetensors").progress["step"] == 1
+
+
+def test_any_crop_and_seven_frames_train(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [2], frames=7, size_hw=(40, 50))
+    spec = replace(
+        _spec(tmp_path, steps=1), model=ModelSpec(7, 1), data=DataSpec(tmp_path, crop=37, batch=1)
+    )
+    _train(spec, tmp_path / "run")
+    assert load_model(tmp_path / "run/last.safetensors", CPU).spec.frames == 7
+
+
+def test_different_sizes_are_mixed_at_the_smallest(tmp_path, write_data_set):
+    write_data_set(tmp_path, "wide", "train", [3], size_hw=(40, 80))
+    write_data_set(tmp_path, "high", "train", [3], size_hw=(80, 40))
+    spec = _spec(tmp_path, steps=2)
+    assert plan_run(spec).crop_hw == (40, 40)
+    _train(spec, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("side", "batch"), [(128, 8), (129, 4)])
+def test_a_batch_is_eight_up_to_128_px_and_else_four(tmp_path, write_data_set, side, batch):
+    write_data_set(tmp_path, "dots", "train", [8], size_hw=(side, side))
+    spec = replace(_spec(tmp_path), data=DataSpec(tmp_path))
+    assert plan_run(spec).order.batch == batch
+
+
+def test_epochs_count_when_steps_are_not_given(shards):
+    plan = plan_run(_spec(shards, steps=None, epochs=5))
+    assert plan.steps == 5 * 4 and plan.validate_every == 4
+    assert [plan.epoch_of(step) for step in (0, 1, 4, 5, 20)] == [1, 1, 1, 2, 5]
+
+
+def test_the_learning_rate_is_halved_at_a_half_and_at_three_quarters():
+    training = TrainSpec(learning_rate=1.0)
+    rates = [learning_rate(training, step, 80) for step in range(80)]
+    assert rates == [1.0] * 40 + [0.5] * 20 + [0.25] * 20
+
+
+def test_the_seed_alone_decides_the_first_weights():
+    def weights(seed):
+        torch.rand(seed + 1)  # what was drawn before does not matter
+        state = new_state(ModelSpec(3, 1), seed=seed, device=CPU)
+        return torch.cat([p.flatten() for p in state.model.parameters()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: TrainSpec(learning_rate=0), "learning rate above 0"),
+        (lambda: TrainSpec(steps=0), "steps of at least 1, found 0"),
+        (lambda: TrainSpec(order="sorted"), "given, canonical, invariant, found 'sorted'"),
+        (lambda: DataSpec(Path("shards"), crop=0), "crop of at least 1, found 0"),
+        (lambda: ReportSpec(log_every=0), "log_every of at least 1, found 0"),
+    ],
+)
+def test_impossible_options_are_refused_at_birth(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+def test_a_crop_larger_than_the_data_is_refused(shards):
+    spec = replace(_spec(shards), data=DataSpec(shards, crop=33, batch=2))
+    with pytest.raises(ValueError, match="crop of at most 32, .* found 33"):
+        plan_run(spec)
+
+
+# --- what cannot go on ---------------------------------------------------------------------
+
+BATCH = Batch(torch.zeros(3), torch.zeros(3), ("a", "b", "c"))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_keys_of_its_samples():
+    refuse_non_finite_loss(torch.ones(3), BATCH, 5)
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(TrainingStopped, match="step 5 is not finite for sample b, c;"):
+            refuse_non_finite_loss(torch.tensor([1.0, bad, bad]), BATCH, 5)
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
+    state = new_state(ModelSpec(3, 1), seed=0, device=CPU)
+    for parameter in state.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    refuse_non_finite_gradient(state, BATCH)
+    parameter.grad.view(-1)[0] = float("nan")
+    with pytest.raises(TrainingStopped, match="gradient of step 1 .* a, b, c"):
+        refuse_non_finite_gradient(state, BATCH)
+
+
+def test_a_diverging_run_keeps_the_last_finite_state(shards, tmp_path):
+    with pytest.raises(TrainingStopped, match="not finite .* dots-00000"):
+        _train(_spec(shards, learning_rate=1e20), tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run/last.safetensors").progress["step"] >= 1
+
+
+def test_a_damaged_sample_is_named_and_the_steps_before_it_are_kept(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [8], size_hw=(32, 32))
+    spec = _spec(tmp_path)
+    order = plan_run(spec).order
+    unlucky = list(order.batches(0, 3))[2].numbers[0]
+    shard, sample = plan_run(spec).train.locate(unlucky)
+    with open(shard.tar, "r+b") as file:
+        file.seek(sample.members["blur.png"][0])
+        file.write(b"\0")
+    with pytest.raises(ValueError, match=f"sample {sample.key}, member blur.png"):
+        _train(spec, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run/last.safetensors").progress["step"] == 2
