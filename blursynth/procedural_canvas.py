@@ -14,11 +14,15 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from .light import encode_codes, srgb_to_linear
+
 Colour = tuple[float, float, float]
 SHIFT = 4  # bits of the fraction of a pixel that cv2's drawing understands
 FAR_PX = 9999  # beyond any picture: where coordinates are cut, far from cv2's own limits
+THINNEST_PX = 0.3
 STAIN_GRID = 96  # stains repeat after so many cells
 CHANNELS = 4
+STEPS = 1 << 15  # of linear light, in the table of its sRGB codes
 HUES = (0.0, 0.03, 0.07, 0.12, 0.15, 0.3, 0.4, 0.48, 0.55, 0.6, 0.65, 0.78)
 WHITE, BLACK = (245.0, 245.0, 240.0), (22.0, 22.0, 26.0)
 
@@ -71,12 +75,18 @@ class Canvas:
         self.pixels[:] = (*np.rint(colour).astype(int), alpha)
 
     def boxes(self, xywh, colours) -> None:
-        """Filled rectangles: (n, 4) metres from their top left corners, (n, 3) colours, in order."""
+        """Filled rectangles: (n, 4) metres from their top left corners, (n, 3) colours."""
         x, y, width, height = np.asarray(xywh, np.float64).reshape(-1, 4).T
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        fixed = self._fixed(np.moveaxis(np.array(corners), -1, 0))
+        self.convex(np.moveaxis(np.array(corners), -1, 0), colours)
+
+    def convex(self, polygons_xy, colours) -> None:
+        """Filled convex polygons: (n, corners, 2) metres, (n, 3) colours, in order; what is much
+        narrower than a pixel is left out, since cv2 would draw it a pixel wide."""
+        fixed = self._fixed(np.asarray(polygons_xy, np.float64))
         colours = np.broadcast_to(np.asarray(colours, np.float64), (len(fixed), 3)).tolist()
-        for index in np.flatnonzero(self._sees(fixed)):
+        wide = np.ptp(fixed, axis=1).min(-1) > THINNEST_PX * 2**SHIFT
+        for index in np.flatnonzero(wide & self._sees(fixed)):
             colour = (*colours[index], 255)
             cv2.fillConvexPoly(self.pixels, fixed[index], colour, cv2.LINE_AA, SHIFT)
 
@@ -118,7 +128,7 @@ class Canvas:
             self.pixels[..., 3] = alpha
 
     def part(self, x: float, y: float, width: float, height: float) -> Canvas:
-        """The rectangle as a canvas of its own, on the same pixels; nothing drawn there leaves it."""
+        """The rectangle as a canvas of its own, on the same pixels; nothing drawn leaves it."""
         ends = np.array([(y - self.top, x - self.left), (y + height, x + width)])
         ends[1] -= (self.top, self.left)
         limits = self.pixels.shape[:2]
@@ -140,15 +150,24 @@ class Canvas:
         field = cv2.merge([field, field, field, np.ones_like(field)])
         self.pixels[:] = cv2.multiply(self.pixels, field, dtype=cv2.CV_8U)
 
+    def light(self) -> np.ndarray:
+        """(h, w, 4) float32: linear light and alpha of the pixels, in [0, 1], not premultiplied."""
+        return cv2.LUT(self.pixels, _LIGHT)
+
     def _fixed(self, points_xy: np.ndarray) -> np.ndarray:
         pixels = (points_xy - (self.left, self.top)) * self.px_per_m - 0.5
-        return np.rint(np.clip(pixels, -FAR_PX, FAR_PX) * 2**SHIFT).astype(np.int32)
+        return np.rint(np.clip(pixels, -FAR_PX, FAR_PX) * 2**SHIFT).astype(np.int32, order="C")
 
     def _sees(self, fixed: np.ndarray, margin: float = 1.0) -> np.ndarray:
         """(..., n, 2) fixed-point polygons -> (...) whether any of their frames touches ours."""
         low, high = fixed.min(-2) / 2**SHIFT, fixed.max(-2) / 2**SHIFT
         inside = (high > -margin) & (low < np.array(self.pixels.shape[1::-1]) + margin)
         return inside.all(-1) & bool(self.pixels.size)
+
+
+def codes_of(light: np.ndarray) -> np.ndarray:
+    """Linear light, 1 = white -> uint8 sRGB, clipped: `encode_codes` from a table."""
+    return _CODES[np.clip(light * (STEPS - 1) + 0.5, 0, STEPS - 1).astype(np.uint16)]
 
 
 @lru_cache(maxsize=4096)
@@ -163,9 +182,15 @@ Paint = Callable[[Canvas, np.random.Generator], None]
 
 def blank_canvas(size_m, px_per_m: float, window=(0.0, 0.0, 1.0, 1.0)) -> Canvas:
     """A canvas of `size_m` (width, height) whose pixels cover the window (x, y, width, height), in
-    shares of the size; its density is rounded up so that whole pixels fit the window's width."""
+    shares of the size, and perhaps a part of a pixel more."""
     width, height = size_m
     columns = max(2, int(np.ceil(width * window[2] * px_per_m)))
     rows = max(2, int(np.ceil(height * window[3] * px_per_m)))
     pixels = np.zeros((rows, columns, CHANNELS), np.uint8)
     return Canvas(pixels, px_per_m, width, height, window[0] * width, window[1] * height)
+
+
+_CODES = encode_codes(np.arange(STEPS) / (STEPS - 1), "srgb")
+_LIGHT = np.repeat(srgb_to_linear(np.arange(256) / 255)[None, :, None], CHANNELS, 2)
+_LIGHT = _LIGHT.astype(np.float32)
+_LIGHT[..., 3] = np.arange(256) / 255

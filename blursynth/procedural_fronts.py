@@ -75,7 +75,8 @@ def _window(frame: Canvas, rng, trim: Colour) -> None:
     pane.polygon([(0, height), (0, 0.4 * height), (width, 0), (width, 0.3 * height)],
                  shaded(glass, 1.7))
     if kind < 0.35:
-        pane.boxes([(0, 0, 0.25 * width, height), (0.75 * width, 0, 0.25 * width, height)], [curtain])
+        halves = [(x * width, 0, 0.25 * width, height) for x in (0, 0.75)]
+        pane.boxes(halves, [curtain])
     elif kind < 0.55:
         pane.boxes([(0, 0.06 * i, width, 0.045) for i in range(int(8 * height))], [curtain])
     pane.boxes([(width / 2 - 0.03, 0, 0.06, height), (0, 0.35 * height, width, 0.05)], [trim])
@@ -85,13 +86,19 @@ def _shops(ground: Canvas, rng) -> None:
     x = 0.2
     while x < ground.width - 2.5:
         width = min(rng.uniform(3, 5.5), ground.width - x - 0.2)
-        colour = shaded(vivid(rng), 0.7)
+        own = np.random.default_rng(rng.integers(1 << 32))
         front = ground.part(x, 0, width, ground.height)
-        front.box(0, 0.2, width, ground.height, colour)
-        paint_sign(front.part(0.15, 0.3, width - 0.3, 0.7), rng)
-        _shop_window(front.part(0.2, 1.2, width - 1.6, 1.9), rng)
-        paint_door(front.part(width - 1.25, 1.2, 1.05, 2.4), rng)
+        if front.pixels.size:  # most pieces of a front show none of its shops
+            _shop(front, own)
         x += width + 0.3
+
+
+def _shop(front: Canvas, rng) -> None:
+    """A sign above a window and a door."""
+    front.box(0, 0.2, front.width, front.height, shaded(vivid(rng), 0.7))
+    paint_sign(front.part(0.15, 0.3, front.width - 0.3, 0.7), rng)
+    _shop_window(front.part(0.2, 1.2, front.width - 1.6, 1.9), rng)
+    paint_door(front.part(front.width - 1.25, 1.2, 1.05, 2.4), rng)
 
 
 def _shop_window(glass: Canvas, rng) -> None:
@@ -115,8 +122,12 @@ def paint_street(canvas: Canvas, rng, road_width: float = 7.0) -> None:
     masonry(canvas, rng, (slab, slab), muted(rng), shift=0.5, gap=0.025, spread=0.1)
     canvas.box(kerb - 0.2, 0, road_width + 0.4, length, (165, 163, 158))
     road = canvas.part(kerb, 0, road_width, length)
-    road.fill(hsv(0.6, 0.06, rng.uniform(0.28, 0.42)))
+    tone = hsv(0.6, 0.06, rng.uniform(0.28, 0.42))
+    road.fill(tone)
     road.weather(rng, (0.9, 2.5), 0.1)
+    for _ in range(int(length)):
+        patch = rng.uniform((0, 0, 0.3, 0.3), (road_width, length, 1.6, 2.5))
+        road.box(*patch, shaded(tone, rng.uniform(0.8, 1.3)))
     dashes = [(road_width / 2 - 0.08, y, 0.16, 2.2) for y in np.arange(0, length, 4.5)]
     road.boxes([*dashes, (0.25, 0, 0.12, length), (road_width - 0.37, 0, 0.12, length)], [WHITE])
     for start in (length / 2 + rng.uniform(2, 6), length / 2 - rng.uniform(8, 20)):
@@ -126,8 +137,9 @@ def paint_street(canvas: Canvas, rng, road_width: float = 7.0) -> None:
         road.disc(x, y, 0.38, (60, 58, 56))
         road.disc(x, y, 0.3, (95, 92, 88))
         road.boxes([(x - 0.2, y + 0.08 * i - 0.2, 0.4, 0.03) for i in range(6)], [(50, 48, 46)])
-        crack = rng.uniform((0, 0), (road_width, length)) + np.cumsum(rng.normal(0, 0.2, (9, 2)), 0)
-        road.line(crack, 0.02, (40, 40, 42))
+        steps = rng.normal(rng.uniform(-0.05, 0.05, 2), 0.06, (30, 2))
+        crack = rng.uniform((0, 0), (road_width, length)) + np.cumsum(steps, 0)
+        road.line(crack, 0.01, (48, 48, 50))
     canvas.weather(rng, (0.2, 0.2), 0.05)
     canvas.weather(rng, (0.015, 0.015), 0.07)
 
@@ -136,16 +148,16 @@ def paint_leaves(canvas: Canvas, rng) -> None:
     """A see-through spray of leaves: alpha 0 between them."""
     hue = rng.uniform(0.2, 0.36)
     canvas.fill(hsv(hue, 0.7, 0.25), alpha=0)
-    middle, reach = np.array((canvas.width, canvas.height)) / 2, min(canvas.width, canvas.height) / 2
+    middle = np.array((canvas.width, canvas.height)) / 2
     shape = np.array([(-1, 0), (-0.3, -0.45), (1, 0), (-0.3, 0.45)])
-    for _ in range(150):
-        turn, size = rng.uniform(0, 6.3), rng.uniform(0.05, 0.11)
-        leaf = shape @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
-        way = rng.uniform(0, 6.3)
-        radius = (reach - size) * np.sqrt(rng.random())
-        place = middle + radius * np.array((np.cos(way), np.sin(way)))
-        colour = hsv(hue + rng.normal(0, 0.025), rng.uniform(0.5, 0.85), rng.uniform(0.2, 0.75))
-        canvas.polygon(place + size * leaf, colour)
+    way, size, turn = rng.uniform((0, 0.05, 0), (6.3, 0.12, 6.3), (160, 3)).T
+    radius = (middle.min() - size) * np.sqrt(rng.random(160))
+    centre = middle + radius[:, None] * np.stack([np.cos(way), np.sin(way)], 1)
+    c, s = np.cos(turn), np.sin(turn)
+    leaves = centre[:, None] + np.einsum("n,kj,jin->nki", size, shape, np.array([(c, s), (-s, c)]))
+    tints = [hsv(hue + rng.normal(0, 0.025), *rng.uniform((0.5, 0.2), (0.85, 0.75)))
+             for _ in range(12)]
+    canvas.convex(leaves, np.resize(tints, (160, 3)))
 
 
 def paint_car_side(canvas: Canvas, rng, colour: Colour = WHITE) -> None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .procedural_canvas import BLACK, WHITE, Canvas, Colour, Paint, contrasting, hsv, muted, shaded, vivid
+from .procedural_canvas import (
+    BLACK,
+    WHITE,
+    Canvas,
+    Colour,
+    Paint,
+    contrasting,
+    hsv,
+    muted,
+    shaded,
+    vivid,
+)
 from .procedural_prints import FONTS, paint_poster, phrase
 from .procedural_walls import paint_planks, paint_wall_tiles
 

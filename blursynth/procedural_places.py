@@ -13,6 +13,7 @@ from .procedural_surfaces import Panel, View, paint_surfaces, pieces, surface_of
 
 DOWN = np.array((0.0, 1.0, 0.0))
 STRAY = 0.15  # of a lamp's light that goes where it does not point, or into shadows
+SKY_SHARE = 9  # sixteenths of a panorama's rows: down to a little below the horizon
 DIMMEST = 0.004  # irradiance that is not worth a lamp's shadows
 
 
@@ -121,13 +122,13 @@ def look_around(place: Place, size_hw: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) float32 linear RGB panorama of the place, unclipped, 1 = white."""
     view = View(np.zeros((*size_hw, 3), np.float32), np.zeros(size_hw, np.float32))
     if place.sky is not None:
-        upper = size_hw[0] * 9 // 16
-        view.radiance[:upper] = place.sky(directions(size_hw)[:upper])
+        shown = size_hw[0] * SKY_SHARE // 16
+        view.radiance[:shown] = place.sky(directions(size_hw)[:shown])
     things = sorted(place.things, key=lambda thing: -min(panel.distance() for panel in thing))
     for panel in [*place.backdrop, *(panel for thing in things for panel in thing)]:
         if panel.faces_camera:
             parts = pieces(panel, view.pixel_rad)
-            paint_surfaces(view, [surface_of(p, place.light, view.pixel_rad) for p in parts])
+            paint_surfaces(view, (surface_of(p, place.light, view.pixel_rad) for p in parts))
     return view.radiance
 
 
@@ -153,14 +154,28 @@ def _irradiance(points: np.ndarray, normal: np.ndarray, lamp: Lamp, boxes) -> np
 
 
 def _hidden(points: np.ndarray, to_lamp: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
-    """(n,) whether a box lies between the point and its lamp: the slabs that the segment crosses."""
+    """(n,) whether a box lies between the point and its lamp, by the slabs on the way."""
     hidden = np.zeros(len(points), bool)
-    for box in boxes:
+    for box in _near_the_way(points, to_lamp, boxes):
         start, step = (points - box.centre) @ box.axes.T, to_lamp @ box.axes.T
         step = np.where(np.abs(step) < 1e-9, 1e-9, step)
-        low, high = (-np.array(box.size) / 2 - start) / step, (np.array(box.size) / 2 - start) / step
+        half = np.array(box.size) / 2
+        low, high = (-half - start) / step, (half - start) / step
         near, far = np.minimum(low, high).T, np.maximum(low, high).T
         first = np.maximum(np.maximum(near[0], near[1]), near[2])
         last = np.minimum(np.minimum(far[0], far[1]), far[2])
         hidden |= (first < last) & (last > 1e-3) & (first < 0.97)
     return hidden
+
+
+def _near_the_way(points: np.ndarray, to_lamp: np.ndarray, boxes: Sequence[Box]) -> list[Box]:
+    """Those boxes whose surrounding sphere comes near the segments from the points to the lamp."""
+    if not boxes:
+        return []
+    start, step = points.mean(0), to_lamp.mean(0)
+    spread = np.sqrt(np.max(np.sum((points - start) ** 2, 1)))
+    reach = spread + np.sqrt(np.sum(np.array([box.size for box in boxes]) ** 2, 1)) / 2
+    away = np.array([box.centre for box in boxes]) - start
+    along = np.clip(away @ step / (step @ step), 0, 1)
+    near = np.sum((away - along[:, None] * step) ** 2, 1) < reach**2
+    return [box for box, is_near in zip(boxes, near) if is_near]

@@ -65,7 +65,8 @@ def paint_chart(canvas: Canvas, rng) -> None:
     """Axes, a grid, bars, a curve and labels."""
     width, height, ink = canvas.width, canvas.height, BLACK
     canvas.fill(WHITE)
-    canvas.words(phrase(rng, 2), (0.1 * width, 0.03 * height, 0.8 * width, 0.1 * height), ink, FONTS[1])
+    title = (0.1 * width, 0.03 * height, 0.8 * width, 0.1 * height)
+    canvas.words(phrase(rng, 2), title, ink, FONTS[1])
     canvas.boxes([(0.1 * width, (0.2 + 0.1 * i) * height, 0.82 * width, 0.004 * height)
                   for i in range(8)], [(170, 170, 170)])
     tall, tops = rng.uniform(0.1, 0.6, 9), rng.uniform(0.2, 0.8, 10)
@@ -85,9 +86,9 @@ def paint_target(canvas: Canvas, rng) -> None:
     """A test chart: a star of wedges, a chequerboard, ever finer lines, letters of falling size."""
     width, height, size = canvas.width, canvas.height, min(canvas.width, canvas.height)
     canvas.fill(WHITE)
-    turns, centre = np.arange(49) * np.pi / 24, np.array((0.5 * width, 0.36 * height))
+    turns, centre = np.arange(33) * np.pi / 16, np.array((0.5 * width, 0.36 * height))
     rim = centre + 0.31 * size * np.stack([np.cos(turns), np.sin(turns)], 1)
-    for index in range(0, 48, 2):
+    for index in range(0, 32, 2):
         canvas.polygon([centre, rim[index], rim[index + 1]], BLACK)
     rows, columns = np.mgrid[:6, :6]
     chosen = (rows + columns) % 2 == 0
@@ -105,14 +106,15 @@ def paint_newspaper(canvas: Canvas, rng) -> None:
     """A headline over columns of small lines and a picture."""
     width, height = canvas.width, canvas.height
     canvas.fill(hsv(0.12, 0.1, 0.92))
-    canvas.words(phrase(rng, 2), (0.05 * width, 0.03 * height, 0.9 * width, 0.12 * height), BLACK, FONTS[3])
+    title = (0.05 * width, 0.03 * height, 0.9 * width, 0.12 * height)
+    canvas.words(phrase(rng, 2), title, BLACK, FONTS[3])
     canvas.box(0.05 * width, 0.17 * height, 0.9 * width, 0.008 * height, BLACK)
     paint_shapes(canvas.part(0.36 * width, 0.2 * height, 0.59 * width, 0.33 * height), rng)
     for column in range(3):
         for row in range(4 if column else 0, 26 if column == 0 else 18):
             y = (0.2 if column == 0 else 0.56 - 4 * 0.03) + 0.03 * row
-            frame = ((0.05 + 0.31 * column) * width, y * height, 0.28 * width, 0.02 * height)
-            canvas.words(phrase(rng, 3), frame, BLACK, FONTS[0])
+            frame = ((0.05 + 0.31 * column) * width, y * height, 0.28 * width, 0.024 * height)
+            canvas.words(phrase(rng, 3), frame, BLACK, FONTS[1])
 
 
 PRINTS: tuple[Paint, ...] = (

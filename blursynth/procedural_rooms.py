@@ -27,7 +27,7 @@ WIDTHS = (0.9, 2.4)  # metres of wall that one thing takes
 
 
 def room(key: tuple[int, ...]) -> Place:
-    """A furnished room with lamps under its ceiling and one window; the numbers are drawn by key."""
+    """A furnished room with lamps under its ceiling and one window, drawn by its key."""
     rng, place = np.random.default_rng(key), Place(key, np.full(3, 0.3))
     size = (rng.uniform(5, 10), rng.uniform(2.7, 4.2), rng.uniform(5, 10))
     spot = rng.uniform(-0.4, 0.4, 2) * (np.array(size)[[0, 2]] - 3)

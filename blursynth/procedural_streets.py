@@ -49,7 +49,8 @@ def street(key: tuple[int, ...], *, night: bool) -> Place:
 
 
 def _day(key, rng, turn: float) -> Place:
-    height, way = np.radians(rng.uniform(25, 55)), -turn + rng.uniform(0.5, 2.6)
+    height = np.radians(rng.uniform(25, 50))
+    way = -turn + np.pi * rng.integers(2) + rng.choice((-1, 1)) * rng.uniform(0.15, 0.5)
     sun = np.array((np.cos(height) * np.sin(way), -np.sin(height), np.cos(height) * np.cos(way)))
     place = Place(key, np.array((0.3, 0.34, 0.42)), _day_sky(sun, _clouds(rng)))
     power = 1.1 * SUN_AWAY**2 * np.array((1.0, 0.93, 0.8))
@@ -58,12 +59,16 @@ def _day(key, rng, turn: float) -> Place:
 
 
 def _night(key, rng, turn: float) -> Place:
-    clouds = _clouds(rng)
+    """The last light: orange behind one end of the street, deep blue above."""
+    clouds, west = _clouds(rng), np.array((-np.sin(turn), 0.0, np.cos(turn)), np.float32)
+    blue, glow = np.array((0.02, 0.04, 0.13), np.float32), np.array((0.75, 0.3, 0.12), np.float32)
 
     def sky(directions: np.ndarray) -> np.ndarray:
-        return 0.04 + clouds(directions) * np.array((0.07, 0.055, 0.05), np.float32)
+        up = np.clip(-directions[..., 1:2], 0, 1)
+        warm = np.exp(-5 * up) * (0.55 + 0.45 * (directions @ west))[..., None]
+        return (blue + warm * glow) * (1 + np.float32(0.8) * clouds(directions))
 
-    return Place(key, np.array((0.08, 0.09, 0.14)), sky)
+    return Place(key, np.array((0.14, 0.15, 0.22)), sky)
 
 
 def _day_sky(sun: np.ndarray, clouds: Callable) -> Callable:
@@ -87,15 +92,15 @@ def _clouds(rng) -> Callable[[np.ndarray], np.ndarray]:
     """Cover (..., 1) from 0 to 1 of a flat layer of ragged clouds over directions (..., 3)."""
     side, field = 512, np.zeros((512, 512), np.float32)
     for octave in range(6):
-        coarse = rng.standard_normal((4 * 2**octave + 1,) * 2).astype(np.float32)
-        field += cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC) * 0.55**octave
+        coarse = rng.standard_normal((8 * 2**octave,) * 2).astype(np.float32)
+        field += cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC) * 0.6**octave
 
     def cover(directions: np.ndarray) -> np.ndarray:
         x, y, z = np.moveaxis(directions, -1, 0)
         per_height = np.float32(60) / (np.maximum(-y, 0) + np.float32(0.12))
         at = (x * per_height + 256).astype(np.float32), (z * per_height + 256).astype(np.float32)
         thick = cv2.remap(field, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        return np.clip(thick * np.float32(0.9) - np.float32(0.15), 0, 1)[..., None]
+        return np.clip(thick - np.float32(0.1), 0, 1)[..., None]
 
     return cover
 
@@ -122,16 +127,16 @@ def _beside(ground: Box, xz, size, turn: float) -> Box:
 def _house(place: Place, box: Box, rng, night: bool) -> None:
     """A house with signs; at night they and some windows shine."""
     thing, size = place.stand(box, paint_facade), box.size
+    for x in np.arange(1.0, size[0] - 1.5, rng.uniform(2.2, 3.5)) if night else ():
+        y = max(size[1] - 3.1 - 3 * int(rng.integers(1, 4)), 0.6)
+        pane, glow = (x, y, 1.1, 1.6), rng.uniform(0.3, 2.5)
+        thing.append(inset(thing[0], pane, paint_view, next(place.keys), lift=0.05, glow=glow))
     for _ in range(int(rng.integers(1, 4))):
         wide = rng.uniform(1.5, 3.5)
         x, y = rng.uniform(0.3, size[0] - wide - 0.3), rng.uniform(0.3, 0.75) * (size[1] - 3.5)
         paint, shape = (paint_sign, 0.35) if rng.random() < 0.6 else (paint_poster, 0.9)
         glow, frame = night * rng.uniform(0.8, 4), (x, y, wide, shape * wide)
         thing.append(inset(thing[0], frame, paint, next(place.keys), lift=0.06, glow=glow))
-    for x in np.arange(1.0, size[0] - 1.5, rng.uniform(2.2, 3.5)) if night else ():
-        y = max(size[1] - 3.1 - 3 * int(rng.integers(1, 4)), 0.6)
-        pane, glow = (x, y, 1.1, 1.6), rng.uniform(0.3, 2.5)
-        thing.append(inset(thing[0], pane, paint_view, next(place.keys), lift=0.05, glow=glow))
 
 
 def _along_the_kerbs(place: Place, ground: Box, rng, night: bool) -> None:
@@ -184,7 +189,7 @@ def _lamp_post(place: Place, spot: Box, rng, night: bool) -> None:
                    glow=glow if night else 1.1) for side in thing[:4]]
     place.things.append(thing + panes)
     if night:
-        place.lamps.append(Lamp(post.at(0, -1, 0) - 0.1 * DOWN, 25 * warm, DOWN))
+        place.lamps.append(Lamp(post.at(0, -1, 0) - 0.1 * DOWN, 40 * warm, DOWN))
 
 
 def _kiosk(place: Place, spot: Box, rng, night: bool) -> None:

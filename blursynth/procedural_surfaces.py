@@ -10,14 +10,13 @@ Radiance is linear light, 1 = white.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from .light import srgb_to_linear
 from .procedural_canvas import Paint, blank_canvas
 
 PICTURE_PX = 1200  # a piece of a rectangle is not drawn larger than this
@@ -25,7 +24,7 @@ MOST_CUTS = 6  # halvings of a rectangle, at most, to reach that
 LEVELS = 6  # of a picture's pyramid
 ROWS_AT_ONCE = 48  # of the panorama, so that what is computed on the way stays in the cache
 NEARER = 0.985  # of two rectangles this close in distance the one painted later is seen
-SHARPNESS = 0.75  # texture pixels per panorama pixel along the less foreshortened direction
+SHARPNESS = 1.0  # texture pixels per panorama pixel along the less foreshortened direction
 SLANT = 0.6  # 0 keeps all detail of foreshortened surfaces (and aliases), 1 blurs both ways
 LIGHT_STEP = 0.2  # metres between the points at which light is computed
 
@@ -68,8 +67,9 @@ class Panel:
 
     def distance(self) -> float:
         """From the camera to the nearest point, in metres."""
-        spot = [np.clip(-self.corner @ edge / (edge @ edge), 0, 1) for edge in (self.right, self.down)]
-        return float(np.linalg.norm(self.points(*np.array(spot))))
+        edges = self.right, self.down
+        nearest = np.array([np.clip(-self.corner @ edge / (edge @ edge), 0, 1) for edge in edges])
+        return float(np.linalg.norm(self.points(*nearest)))
 
     def halves(self) -> list[Panel]:
         """The same picture in two pieces, cut across the longer edge."""
@@ -86,9 +86,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Surface:
-    """A painted and lit panel. atlas: (h, w, 4) float32 premultiplied linear radiance and alpha, all
-    levels of the pyramid side by side. levels: (LEVELS, 4) where each begins, and its size, in
-    atlas pixels, of the panel's u and v. px_per_m: of the finest level."""
+    """A painted and lit panel.
+
+    uvw_from_direction: (3, 3), see above. outline: (n, 3) unit directions all around it.
+    atlas: (h, w, 4) float32 premultiplied linear radiance and alpha, all levels of a pyramid.
+    levels: (LEVELS, 4) where in the atlas each begins (x, y) and how far u and v reach there.
+    px_per_m: of the finest level.
+    """
 
     uvw_from_direction: np.ndarray
     outline: np.ndarray
@@ -115,7 +119,7 @@ def surface_of(panel: Panel, light: Callable, pixel_rad: float) -> Surface:
     density = min(_density(panel, pixel_rad), 1.5 * PICTURE_PX / panel.size.max())
     canvas = blank_canvas(whole, density, panel.window)
     panel.paint(canvas, np.random.default_rng(panel.key))
-    picture = cv2.LUT(canvas.pixels, _LINEAR)
+    picture = canvas.light()
     if panel.glow:
         picture[..., :3] *= panel.glow
     else:
@@ -165,10 +169,6 @@ def _outline(panel: Panel) -> np.ndarray:
     return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
-_LINEAR = np.repeat(srgb_to_linear(np.arange(256) / 255)[None, :, None], 4, 2).astype(np.float32)
-_LINEAR[..., 3] = np.arange(256) / 255
-
-
 # --- surfaces to a panorama --------------------------------------------------------------------
 
 
@@ -186,9 +186,9 @@ class View:
         return np.pi / len(self.radiance)
 
 
-def paint_surfaces(view: View, surfaces: Sequence[Surface]) -> None:
-    """Paints them in the order given, which should be from far to near: what is farther than what is
-    there already stays hidden, but only the order makes soft edges right."""
+def paint_surfaces(view: View, surfaces: Iterable[Surface]) -> None:
+    """Paints them in the order given, which should be from far to near: what is farther than what
+    is there already stays hidden, but only the order makes soft edges right."""
     for surface in surfaces:
         for rows, columns in _blocks(surface, view.radiance.shape[:2]):
             _paint_block(view, surface, rows, columns)

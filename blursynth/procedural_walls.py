@@ -1,7 +1,7 @@
 """What walls, floors and ceilings are made of.
 
-Every `paint_...(canvas, rng)` here and in its sister files covers its whole canvas, draws in metres,
-and asks `rng` for the same numbers at any density.
+Every `paint_...(canvas, rng)` here and in its sister files covers its whole canvas, draws in
+metres, and asks `rng` for the same numbers at any density.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def masonry(canvas: Canvas, rng, unit: tuple[float, float], colour: Colour, **ho
     stones' brightness, `mortar` colour."""
     gap, spread = how.get("gap", 0.012), how.get("spread", 0.15)
     canvas.fill(how.get("mortar", shaded(colour, 0.6)))
-    rows, columns = np.mgrid[: np.ceil(canvas.height / unit[1]), : np.ceil(canvas.width / unit[0]) + 1]
+    count = np.ceil((canvas.height / unit[1], canvas.width / unit[0] + 1))
+    rows, columns = np.mgrid[: count[0], : count[1]]
     x = (columns - (rows % 2) * how.get("shift", 0.0)) * unit[0] + gap / 2
     y, size = rows * unit[1] + gap / 2, np.array(unit) - gap
     tint = 1 + spread * rng.standard_normal((x.size, 1)) + 0.03 * rng.standard_normal((x.size, 3))

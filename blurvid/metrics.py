@@ -5,6 +5,8 @@ and rounded to 8 bit, as a saved picture is. Results are (...) float64, NaN wher
 value that is not finite. Masks are (..., H, W) bool; where they leave nothing, the result is NaN.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -63,7 +65,9 @@ def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * weights).sum((-2, -1)) / weights.sum((-2, -1))
 
 
-def _each_image(measure, image: Tensor, truth: Tensor, *masks: Tensor) -> Tensor:
+def _each_image(
+    measure: Callable[..., Tensor], image: Tensor, truth: Tensor, *masks: Tensor
+) -> Tensor:
     """`measure` of one image after the other: float64 maps of a whole batch would be large."""
     shape = torch.broadcast_shapes(image.shape[:-3], truth.shape[:-3])
     flat = [_flattened(t, shape, axes=3) for t in (image, truth)]

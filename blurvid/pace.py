@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
-MEASURED_STEPS = 3
+MEASURED_STEP = 2
 LONG_S = 600
 
 
 class Meter:
     """Means since the last reset: loss terms, images a second, the share of time spent waiting.
 
-    Only waiting for batches and working on them is timed, not validation and saving.
+    Only waiting for batches and working on them is timed, not validation and saving. The sums
+    are no part of a training's state: a resumed one begins them anew.
     """
 
     def __init__(self, terms: Sequence[str]) -> None:
@@ -64,20 +65,18 @@ class Meter:
 
 
 class Pace:
-    """Says once, after the first steps, how long `steps` of them take, and what helps if long."""
+    """Says once, after the second step, how long `steps` of them take, and what helps if long."""
 
     def __init__(self, steps: int, *, say: Callable[[str], None]) -> None:
         self._steps = steps
         self._say = say
-        self._seconds: list[float] = []
+        self._done = 0
 
     def after_step(self, step_s: float) -> None:
-        """`step_s`: the seconds that the step took; the first one warms up and is not counted."""
-        if len(self._seconds) == MEASURED_STEPS:
-            return
-        self._seconds.append(step_s)
-        if len(self._seconds) == MEASURED_STEPS:
-            self._say_duration(sum(self._seconds[1:]) / (MEASURED_STEPS - 1))
+        """`step_s`: the seconds that the step took; the first one warms up and is not measured."""
+        self._done += 1
+        if self._done == MEASURED_STEP:
+            self._say_duration(step_s)
 
     def _say_duration(self, step_s: float) -> None:
         total_s = step_s * self._steps
@@ -86,7 +85,7 @@ class Pace:
             "steps, validation not counted"
         )
         if total_s > LONG_S:
-            self._say("  faster: a smaller --width, --crop or --batch, fewer --steps; or a GPU")
+            self._say("  faster: a smaller --width, --crop or --batch; fewer --steps; a GPU")
 
 
 def duration(seconds: float) -> str:

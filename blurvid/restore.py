@@ -94,7 +94,7 @@ def read_image(path: Path) -> np.ndarray:
     except cv2.error as error:
         raise ValueError(f"{path}: {error.err}") from error
     if image is None:
-        raise ValueError(f"{path}: expected a picture (PNG, JPEG, WebP, TIFF, ...), found none")
+        raise ValueError(f"{path}: expected a whole picture (PNG, JPEG, TIFF ...), found none")
     return image
 
 

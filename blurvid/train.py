@@ -170,7 +170,7 @@ def validate_when_due(run: Run, state: TrainState, record: Record) -> None:
 
 def validate(run: Run, state: TrainState, test: Mixture, record: Record) -> None:
     """PSNR on the test split under the `sequence` protocol, pictures of it, and `best`."""
-    limit = run.spec.report.validate_samples
+    began, limit = time.monotonic(), run.spec.report.validate_samples
     of_frames = sequence_psnr(state.model, test, device=run.device, limit=limit).mean(0)
     psnr_db = float(of_frames.mean())
     columns = dict(zip(psnr_columns(test.frames), [psnr_db, *of_frames], strict=True))
@@ -183,8 +183,10 @@ def validate(run: Run, state: TrainState, test: Mixture, record: Record) -> None
         weights = Checkpoint(run.spec.model, state.model.state_dict(), progress=progress)
         save_checkpoint(run.folder.best, weights)
     frames = " ".join(f"{value:.2f}" for value in of_frames)
-    best = ", the best yet" if better else ""
-    run.say(f"  step {state.step:,}: test PSNR {psnr_db:.2f} dB (frames {frames}){best}")
+    run.say(
+        f"  step {state.step:,}: test PSNR {psnr_db:.2f} dB (frames {frames})"
+        f"{', the best yet' if better else ''}; it took {duration(time.monotonic() - began)}"
+    )
 
 
 def psnr_columns(frames: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,12 +101,11 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
     Gives a function that is told how many are done in all.
     """
     began = time.monotonic()
-    stderr = click.get_text_stream("stderr")
     with click.progressbar(
         length=max(total, 1),
         label=unit,
-        file=stderr,
-        hidden=not stderr.isatty(),
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
         show_pos=True,
         item_show_func=lambda rate: f"{rate:.1f} {unit}/s" if rate else None,
     ) as bar:

@@ -77,7 +77,7 @@ def test_failures_are_named_and_the_run_goes_on(capfd, sun360, tmp_path):
         (["panorama", "--src", "gopro", "--name", "a/b"], "--name"),
         (["panorama", "--format", "gif"], "'gif' is not one of"),
         (["gopro", "--src", "nowhere"], "found no such folder"),
-        (["gopro", "--n", "11"], "expected 11 consecutive frames, found 10"),
+        (["gopro", "--n", "11", "--crop", "32"], "expected 11 consecutive frames, found 10"),
         (["gopro", "--n", "6"], "--n odd"),
         (["gopro", "--crop", "73"], "expected frames of at least 73x73, found 96x72"),
         (["gopro", "--jobs", "0", "--crop", "32"], "--jobs"),

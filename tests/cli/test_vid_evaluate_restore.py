@@ -109,6 +109,11 @@ def test_evaluate_takes_one_protocol_some_samples_and_a_file(blurvid, checkpoint
     assert code == 0 and "2 samples of 48x32" in text and "protocol sequence" not in text
 
 
+def test_of_a_run_folder_its_best_is_taken_or_its_last(checkpoint, tmp_path):
+    assert vid.checkpoint_file(checkpoint) == checkpoint / "best.safetensors"
+    assert vid.checkpoint_file(tmp_path) == tmp_path / "last.safetensors"
+
+
 @pytest.mark.parametrize(
     "options, said",
     [

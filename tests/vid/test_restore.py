@@ -157,6 +157,14 @@ def test_what_is_no_picture_is_refused_by_name(content, tmp_path):
         restore.read_image(tmp_path / "bad.png")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
+def test_a_picture_cut_short_is_refused(suffix, tmp_path):
+    path = save(tmp_path / f"cut{suffix}", picture(200, 300))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="cut"):
+        restore.read_image(path)
+
+
 # --- files ----------------------------------------------------------------------------------
 
 
