@@ -24,11 +24,12 @@ FED = """\
 Fed to the peers: the full picture decoded to 8 bits; bilinear mode.
 py360convert (uint8) and pytorch360convert (float): yaw, pitch, roll in degrees, and the field of view
 between the centres of the outermost pixels, as their grids include both ends of it.
-pyequilib (float): yaw and pitch negated, in radians. Its pixels lie half a pixel right of and below
-ours and it reads the panorama one pixel right of and below its place, so it is given a panorama moved
-by one pixel and asked for one row and column more, which are dropped: kinder than its documented use.
-resized: the 8-bit picture area-averaged to 2 pixels per pixel at the middle of the camera, then
-pytorch360convert."""
+pyequilib (float): yaw and pitch negated, in radians. Its pixels look half a pixel left of and above
+the centres and it reads the panorama one pixel right of and below its place, so it is given a
+panorama moved by one pixel and asked for one row and column more, which are dropped: kinder than its
+documented use.
+resized: pytorch360convert on the 8-bit picture area-averaged to 2 pixels per pixel at the middle of
+the camera."""
 
 View = Callable[[Camera, np.ndarray], np.ndarray]
 

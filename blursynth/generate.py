@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import joblib
 
-from .files import TEMPORARY_SUFFIX
+from .files import TEMPORARY_SUFFIX, held_alone, remove_temporaries
 from .manifest import manifest_path, prepare_folder, run_facts, splits_of, write_manifests
 from .panorama import load_level
 from .plan import DataSetPlan, ShardPlan, Take, panorama_spec, window_spec, window_starts
@@ -66,6 +71,7 @@ def make_shard(
     shard: ShardPlan, maker: PanoramaMaker | WindowMaker, *, fingerprint: str, image_format: str
 ) -> ShardIndex:
     """One joblib task: a shard from its sources, one after the other."""
+    leave_with_parent()
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     progress = progress_file(shard)
@@ -76,6 +82,22 @@ def make_shard(
         )
     finally:
         progress.unlink(missing_ok=True)
+
+
+@lru_cache
+def leave_with_parent() -> None:
+    """A process that was started to make shards ends soon after the one that started it, which may
+    have been killed: else it would work on, and wait for more, beside the run that goes on."""
+    if multiprocessing.parent_process() is None:
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _results(
@@ -106,7 +128,8 @@ def _counted(results: Iterator[Sample | Failure], progress: Path) -> Iterator[Sa
     for count, result in enumerate(results, 1):
         yield result
         if time.monotonic() - last > POLL_SECONDS:
-            progress.write_text(str(count))
+            with suppress(OSError):
+                progress.write_text(str(count))
             last = time.monotonic()
 
 
@@ -145,17 +168,34 @@ def generate(
     `on_progress` is told now and then how many samples there are. Raises RunStopped where more
     sources fail than `max_failures` (default: 10 % of them, at least 3) or none gives a sample.
     """
-    began = time.monotonic()
     if run.jobs == 0:
         raise ValueError("expected --jobs of 1 or more, or -1 for all processors, found 0")
-    prepare_folder(plan, overwrite=run.overwrite)
-    tally = _Tally(plan, list(failures), _failure_limit(plan, failures, run.max_failures))
+    with held_alone(plan.folder):
+        prepare_folder(plan, overwrite=run.overwrite)
+        try:
+            return _generate(plan, maker, run, failures, on_progress)
+        finally:
+            remove_temporaries(plan.folder)
+
+
+def _generate(
+    plan: DataSetPlan,
+    maker: PanoramaMaker | WindowMaker,
+    run: RunOptions,
+    failures: list[Failure],
+    on_progress: Callable[[int], None],
+) -> RunResult:
+    began = time.monotonic()
+    tally = _Tally(plan, failures, _failure_limit(plan, failures, run.max_failures))
     for shard in plan.shards:
         if index := finished_index(shard.name, plan.fingerprint):
             tally.add(shard, index)
     waiting = tally.waiting()
-    with _reporting(lambda: on_progress(tally.samples_so_far())):
-        for number, index in _made(waiting, maker, plan, run.jobs):
+    with (
+        _reporting(lambda: on_progress(tally.samples_so_far())),
+        _given_up_quietly(_made(waiting, maker, plan, run.jobs)) as made_shards,
+    ):
+        for number, index in made_shards:
             tally.add(waiting[number], index)
     made = sum(len(tally.done[shard.name].samples) for shard in waiting)
     seconds = time.monotonic() - began
@@ -168,9 +208,25 @@ def generate(
     return RunResult(indexes, tuple(tally.failures), made, seconds)
 
 
+@contextmanager
+def _given_up_quietly(made: Generator) -> Iterator[Generator]:
+    """Ends the jobs when the run ends early, without joblib's warning that their work is lost."""
+    try:
+        yield made
+    except BrokenExecutor as error:
+        raise RunStopped(
+            "a job was ended from outside, perhaps for want of memory; what is finished is kept, "
+            "and the same command goes on, with fewer --jobs if need be"
+        ) from error
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made.close()
+
+
 def _made(
     waiting: list[ShardPlan], maker: PanoramaMaker | WindowMaker, plan: DataSetPlan, jobs: int
-) -> Iterator[tuple[int, ShardIndex]]:
+) -> Generator[tuple[int, ShardIndex], None, None]:
     """Positions in `waiting` with the indexes, as the shards become ready."""
     named = {"fingerprint": plan.fingerprint, "image_format": plan.options["image_format"]}
     parallel = joblib.Parallel(
@@ -193,22 +249,30 @@ class _Tally:
     """What is done and what failed, while the run goes on."""
 
     plan: DataSetPlan
-    failures: list[Failure]
+    met_before: list[Failure]
     failure_limit: int
 
     def __post_init__(self) -> None:
         self.done: dict[ShardName, ShardIndex] = {}
+        self._failed = {failure.source for failure in self.met_before}
 
     def add(self, shard: ShardPlan, index: ShardIndex) -> None:
         self.done[shard.name] = index
-        self.failures.extend(Failure(*failure) for failure in index.failures)
-        failed = len({failure.source for failure in self.failures})
+        self._failed.update(source for source, _ in index.failures)
+        failed = len(self._failed)
         if failed > self.failure_limit:
             raise RunStopped(
                 f"{failed} sources failed, more than the {self.failure_limit} that "
                 f"--max-failures allows; what is finished is kept; the first: "
                 f"{_first(self.failures)}"
             )
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Each once, in the order of the plan, whatever the order of work was."""
+        indexes = [self.done[s.name] for s in self.plan.shards if s.name in self.done]
+        in_shards = [Failure(*failure) for index in indexes for failure in index.failures]
+        return list(dict.fromkeys([*self.met_before, *in_shards]))
 
     def waiting(self) -> list[ShardPlan]:
         return [shard for shard in self.plan.shards if shard.name not in self.done]

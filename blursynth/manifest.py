@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .files import TEMPORARY_SUFFIX, sha256_of, write_whole
+import cv2
+
+from .files import is_temporary, remove_temporaries, sha256_of, write_whole
 from .plan import SPLITS, DataSetPlan
 from .schema import SCHEMA_VERSION, ShardIndex, encode_json
 from .shards import Failure, ShardName, merge_statistic
@@ -23,7 +25,7 @@ PLAN_NAME = "plan.json"
 MANIFEST_NAME = "manifest.json"
 DIGESTS_NAME = ".digests.json"
 TOOL_VERSION = version("blursynth-blurvid")
-PACKAGES = ("numpy", "numpy-quaternion", "opencv-python", "webdataset", "joblib")
+PACKAGES = ("numpy", "numpy-quaternion", "webdataset", "joblib")
 
 
 def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
@@ -36,7 +38,7 @@ def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
             shutil.rmtree(plan.folder / split, ignore_errors=True)
         path.unlink(missing_ok=True)
     if path.exists():
-        _refuse_difference(plan.folder, json.loads(path.read_bytes()), described)
+        _refuse_difference(plan.folder, _read_plan(path), described)
     else:
         _refuse_foreign(plan.folder)
         if any(plan.folder.glob("*/*.tar")):
@@ -45,14 +47,14 @@ def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
                 "choose another --name or --out, or start anew with --overwrite"
             )
         write_whole(path, encode_json(described))
-    for leftover in plan.folder.glob(f"*/.*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+    remove_temporaries(plan.folder)
 
 
 def _refuse_foreign(folder: Path) -> None:
     """That `folder` holds nothing but what this program writes."""
     known = {*SPLITS, PLAN_NAME, DIGESTS_NAME}
-    other = sorted(p.name for p in folder.iterdir() if p.name not in known) if folder.exists() else []
+    files = list(folder.iterdir()) if folder.exists() else []
+    other = sorted(p.name for p in files if p.name not in known and not is_temporary(p))
     if other:
         raise ValueError(
             f"expected a folder for a data set at {folder}, found other files in it "
@@ -69,6 +71,13 @@ def _described(plan: DataSetPlan) -> dict:
         "sources": [[s.name, s.size_bytes, s.sha256] for s in plan.sources],
         "fingerprint": plan.fingerprint,
     }
+
+
+def _read_plan(path: Path) -> dict:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; start anew with --overwrite") from error
 
 
 def _refuse_difference(folder: Path, before: dict, now: dict) -> None:
@@ -140,7 +149,7 @@ def write_manifests(
         for name in names:
             for quantity, value in done[name].statistics.items():
                 merge_statistic(statistics, quantity, value)
-        listed = [_listed(name, done[name]) for name in names]
+        listed = [listed_shard(name.index, done[name]) for name in names]
         manifest = {
             **_described(plan),
             "tool_version": TOOL_VERSION,
@@ -161,25 +170,37 @@ def encode_manifest(manifest: dict) -> bytes:
     return encode_json({**manifest, "sha256": hashlib.sha256(encode_json(manifest)).hexdigest()})
 
 
-def _listed(name: ShardName, index: ShardIndex) -> dict:
+def listed_shard(path: Path, index: ShardIndex) -> dict:
+    """What the manifest says of a shard. path: of the index."""
     return {
         "tar": index.tar,
         "samples": len(index.samples),
         "bytes": index.tar_bytes,
         "tar_sha256": index.tar_sha256,
         "pixels_sha256": index.pixels_sha256,
-        "index_sha256": sha256_of(name.index),
+        "index_sha256": sha256_of(path),
     }
 
 
 def run_facts(made: int, seconds: float) -> dict:
     """What may differ between two runs that make the same bytes."""
     return {
-        "versions": {"python": platform.python_version(), **{p: _version(p) for p in PACKAGES}},
-        "machine": {"processor": platform.machine(), "system": platform.platform()},
+        "versions": package_versions(),
+        "machine": {"processor": processor_type(), "system": platform.platform()},
         "seconds": round(seconds, 3),
         "samples_per_second": round(made / seconds, 3),
     }
+
+
+def processor_type() -> str:
+    """The architecture and the instruction sets that arithmetic is chosen by."""
+    return f"{platform.machine()} {cv2.getCPUFeaturesLine()}"
+
+
+def package_versions() -> dict[str, str | None]:
+    """Of all that the bytes depend on."""
+    others = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "opencv": cv2.__version__, **others}
 
 
 def _version(package: str) -> str | None:

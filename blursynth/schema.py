@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,6 +44,7 @@ _CV2_PARAMETERS = {
     "webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
     "jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
 }
+JPG_SCAN = 0xDA
 _SIGNATURES = {
     "png": (b"\x89PNG\r\n\x1a\n",),
     "webp": (b"RIFF",),
@@ -240,14 +241,25 @@ def _npy_size(data: bytes) -> tuple[int, int]:
 
 def _jpg_size(data: bytes) -> tuple[int, int]:
     """From the start-of-frame segment (FF C0 ... FF CF without C4, C8 and CC)."""
-    at = 2
-    while data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+    for marker, at in jpg_segments(data):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = data[at + 5 : at + 7], data[at + 7 : at + 9]
+            height, width = data[at + 3 : at + 5], data[at + 5 : at + 7]
             return int.from_bytes(height, "big"), int.from_bytes(width, "big")
-        at += 2 + length
     raise ValueError("no start of frame")
+
+
+def jpg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker, and where the length that follows it stands, of each segment up to the first scan.
+
+    Raises IndexError where the data end before.
+    """
+    at, marker = 2, 0
+    while data[at] == 0xFF and marker != JPG_SCAN:
+        while data[at + 1] == 0xFF:  # markers may be preceded by any number of these
+            at += 1
+        marker = data[at + 1]
+        yield marker, at + 2
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

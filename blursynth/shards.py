@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from .schema import (
 )
 
 STATISTICS = ("n", "max_step_px", "clipped")
-OWNER = "blursynth"
+OWNER, MODE = "blursynth", 0o444
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Failure:
 
 
 @dataclass
-class _Contents:
+class Contents:
     """What is learnt about a shard while its samples pass by."""
 
     keys: list[str] = field(default_factory=list)
@@ -81,23 +81,31 @@ def write_shard(
     """Writes the tar, then its index, each under its final name only when whole."""
     from webdataset import TarWriter  # imports torch, which `import blursynth` must not
 
-    contents = _Contents()
+    contents = Contents()
     with written_whole(name.tar) as temporary:
         with (
             open(temporary, "wb") as file,
-            TarWriter(file, user=OWNER, group=OWNER, mtime=0, encoder=False) as writer,
+            TarWriter(file, user=OWNER, group=OWNER, mode=MODE, mtime=0, encoder=False) as writer,
         ):
             for sample in _kept(results, contents):
-                members = encode_sample(sample, image_format)
+                members, stored = as_stored(sample, image_format)
                 writer.write({"__key__": sample.key, **members})
-                lossy = image_format in LOSSY_FORMATS
-                contents.add(decode_sample(sample.key, members) if lossy else sample)
+                contents.add(stored)
         index = _index_of(temporary, name, contents, fingerprint, image_format)
     write_whole(name.index, encode_index(index))
     return index
 
 
-def _kept(results: Iterable[Sample | Failure], contents: _Contents) -> Iterator[Sample]:
+def as_stored(sample: Sample, image_format: str) -> tuple[dict[str, bytes], Sample]:
+    """The members of a sample, and what is read back from them: the same, unless with losses."""
+    if image_format not in LOSSY_FORMATS:
+        return encode_sample(sample, image_format), sample
+    inexact = replace(sample, meta={**sample.meta, "exact_mean": False})
+    members = encode_sample(inexact, image_format)
+    return members, decode_sample(sample.key, members)
+
+
+def _kept(results: Iterable[Sample | Failure], contents: Contents) -> Iterator[Sample]:
     for result in results:
         if isinstance(result, Failure):
             contents.failures.append(result)
@@ -106,7 +114,7 @@ def _kept(results: Iterable[Sample | Failure], contents: _Contents) -> Iterator[
 
 
 def _index_of(
-    tar: Path, name: ShardName, contents: _Contents, fingerprint: str, image_format: str
+    tar: Path, name: ShardName, contents: Contents, fingerprint: str, image_format: str
 ) -> ShardIndex:
     samples = index_tar(tar)
     if [s.key for s in samples] != contents.keys:
@@ -136,6 +144,13 @@ def index_tar(path: Path) -> tuple[IndexedSample, ...]:
             key, _, suffix = member.name.partition(".")
             samples.setdefault(key, {})[suffix] = (member.offset_data, member.size)
     return tuple(IndexedSample(key, members) for key, members in samples.items())
+
+
+def member_header(name: str, size: int) -> bytes:
+    """The bytes before a member's data, as every shard has them."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.uname, member.gname = size, MODE, OWNER, OWNER
+    return member.tobuf()
 
 
 def finished_index(name: ShardName, fingerprint: str) -> ShardIndex | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 
 from .files import sha256_of, write_whole
+from .imagefile import decode_file
 from .schema import encode_json
 from .shards import Failure
 
@@ -60,7 +61,7 @@ class Scene:
 def find_panoramas(src: Path, digests: Digests) -> tuple[list[Panorama], list[Failure]]:
     """Every panorama below `src`, sorted by name; what is no file or cannot be read is a failure."""
     files, failures = [], []
-    for path in _walk(_existing_folder(src, "panoramas")):
+    for path in _walk(_existing_folder(src, "panoramas"), failures):
         name = source_name(path, src)
         if path.suffix.lower() == ".exr":
             failures.append(Failure(name, "OpenEXR is not read; convert it to Radiance .hdr"))
@@ -85,13 +86,14 @@ def find_scenes(src: Path, digests: Digests) -> tuple[list[Scene], list[Failure]
         raise ValueError(f"expected high-speed video in {src}, found no such folder or file; "
                          "name it with --src")
     scenes, failures = [], []
-    for path, files in sorted(_scene_places(src)):
+    for path, files in sorted(_scene_places(src, failures)):
         name = source_name(path, src) if path != src else path.name
         _refuse_sharp(path, name)
         try:
             scenes.append(_open_scene(name, path, files, digests))
+            failures += _frames_that_do_not_come(scenes[-1], digests)
         except (ValueError, OSError) as error:
-            failures.append(Failure(name, str(error)))
+            failures.append(Failure(name, _reason(error)))
     if not scenes:
         raise ValueError(
             f"expected folders of numbered frames ({' '.join(FRAME_SUFFIXES)}) or video files "
@@ -115,10 +117,17 @@ def _existing_folder(src: Path, of_what: str) -> Path:
     return src
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Files and dangling links below `folder`; links to folders are followed, each folder once."""
+def _walk(src: Path, failures: list[Failure]) -> Iterator[Path]:
+    """Files and dangling links below `src`; links to folders are followed, each folder once.
+
+    Folders that cannot be opened are added to the failures.
+    """
     seen: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        failures.append(Failure(source_name(Path(error.filename), src), _reason(error)))
+
+    for root, folders, files in os.walk(src, onerror=unreadable, followlinks=True):
         status = os.stat(root)
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -134,7 +143,11 @@ def _unreadable(path: Path) -> str | None:
         with open(path, "rb") as file:
             return None if file.read(1) else "the file is empty"
     except OSError as error:
-        return error.strerror or str(error)
+        return _reason(error)
+
+
+def _reason(error: ValueError | OSError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _first_failure(failures: list[Failure]) -> str:
@@ -155,13 +168,15 @@ def _refuse_equal_names(names: Iterable[str]) -> None:
 # --- video ---------------------------------------------------------------------------------
 
 
-def _scene_places(src: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+def _scene_places(
+    src: Path, failures: list[Failure]
+) -> Iterator[tuple[Path, tuple[Path, ...]]]:
     """(video file, no files) and (folder, its frame files)."""
     if src.is_file():
         yield src, ()
         return
     frames: dict[Path, list[Path]] = {}
-    for path in _walk(src):
+    for path in _walk(src, failures):
         if path.suffix.lower() in VIDEO_SUFFIXES:
             yield path, ()
         elif path.suffix.lower() in FRAME_SUFFIXES:
@@ -196,13 +211,14 @@ def clip_of(name: str) -> str:
 def _open_scene(name: str, path: Path, files: tuple[Path, ...], digests: Digests) -> Scene:
     if not files:
         size_bytes, sha256 = digests.of_all([path])[path]
-        count, size_hw = digests.remember(path, "frames", lambda: _count_frames(path))
+        count, _, size_hw = _counts_of(path, digests)
         return Scene(name, path, tuple(range(count)), (), tuple(size_hw), size_bytes, sha256)
     numbers, files = _numbered(files)
     found = digests.of_all(files)
-    first = cv2.imread(str(files[0]), cv2.IMREAD_COLOR)
-    if first is None:
-        raise ValueError(f"its first frame {files[0].name} cannot be read as an image")
+    try:
+        first = decode_file(files[0].read_bytes(), cv2.IMREAD_COLOR)
+    except ValueError as error:
+        raise ValueError(f"its first frame {files[0].name} cannot be used: {error}") from error
     lines = "".join(f"{f.name} {found[f][1]}\n" for f in files)
     size_bytes = sum(found[f][0] for f in files)
     sha256 = hashlib.sha256(lines.encode()).hexdigest()
@@ -223,16 +239,36 @@ def _numbered(files: tuple[Path, ...]) -> tuple[tuple[int, ...], tuple[Path, ...
     return numbers, tuple(file for _, file in numbered)
 
 
-def _count_frames(path: Path) -> tuple[int, tuple[int, int]]:
-    """Frames that really come out of a video, and their size; what its header says may be wrong."""
+def _frames_that_do_not_come(scene: Scene, digests: Digests) -> list[Failure]:
+    """A video that is cut short, or whose header promises too much; its windows are made."""
+    if scene.files:
+        return []
+    used, promised, _ = _counts_of(scene.path, digests)
+    if used >= promised:
+        return []
+    reason = f"expected {promised} frames as its header says, found {used + 1}; used are {used}"
+    return [Failure(scene.name, reason)]
+
+
+def _counts_of(path: Path, digests: Digests) -> tuple[int, int, tuple[int, int]]:
+    used, promised, size_hw = digests.remember(path, "video", lambda: _count_frames(path))
+    return used, promised, tuple(size_hw)
+
+
+def _count_frames(path: Path) -> tuple[int, int, tuple[int, int]]:
+    """Frames to use, frames that the header promises, and their size.
+
+    Where fewer come out than are promised, the last that did may have come out damaged.
+    """
     video = cv2.VideoCapture(str(path))
+    promised = max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
     readable, first = video.read()
     if not readable:
         raise ValueError("it cannot be read as a video")
     count = 1
     while video.grab():
         count += 1
-    return count, first.shape[:2]
+    return count - (count < promised), promised, first.shape[:2]
 
 
 # --- digests -------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -174,3 +174,24 @@ class WindowSpec:
     n: int
     stored: tuple[int, ...]
     crop_xywh: tuple[int, int, int, int]
+
+
+# --- options as plan.json and the manifest hold them -------------------------------------------
+
+OPTIONS_OF_KIND = {"panorama": PanoramaOptions, "video": VideoOptions}
+PARTS = {"camera": CameraOptions, "rotation": RotationOptions}
+
+
+def options_to_dict(
+    options: PanoramaOptions | VideoOptions, data_set: DataSetOptions, **more: object
+) -> dict:
+    """All that shapes a data set, in one dict that JSON can hold."""
+    return {**asdict(options), **asdict(data_set), **more}
+
+
+def options_from_dict(kind: str, stored: dict) -> PanoramaOptions | VideoOptions:
+    """The inverse of `options_to_dict` for what shapes the pixels; KeyError where some are missing."""
+    options = OPTIONS_OF_KIND[kind]
+    values = {field.name: stored[field.name] for field in fields(options)}
+    parts = {name: part(**values[name]) for name, part in PARTS.items() if name in values}
+    return options(**{**values, **parts})

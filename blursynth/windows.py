@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
+from .imagefile import decode_file
 from .light import mean_of_frames
 from .schema import SCHEMA_VERSION, Sample
+from .shards import Failure
 from .sources import Scene
 from .spec import VideoOptions, WindowSpec
 
@@ -18,12 +20,22 @@ FLOW_SIDE = 128  # pixels: windows are shrunk to about this before their flow is
 
 def window_samples(
     scene: Scene, specs: Iterable[WindowSpec], options: VideoOptions
-) -> Iterator[Sample]:
-    """Samples of windows given in the order of their starts."""
+) -> Iterator[Sample | Failure]:
+    """Samples of windows given in the order of their starts.
+
+    A frame that cannot be used is told once, as a failure, in the place of the windows that hold it.
+    """
     frames = FrameReader(scene)
+    told = set()
     for spec in specs:
         x, y, width, height = spec.crop_xywh
-        window = frames.window(spec.start, spec.n)
+        try:
+            window = frames.window(spec.start, spec.n)
+        except ValueError as error:
+            if str(error) not in told:
+                yield Failure(scene.name, f"{error}; the windows that hold it are left out")
+            told.add(str(error))
+            continue
         cut = np.stack([frame[y : y + height, x : x + width] for frame in window])
         stored = cut[list(spec.stored)]
         meta = _metadata(scene, spec, options, cut)
@@ -86,6 +98,7 @@ class FrameReader:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._refused: dict[int, str] = {}
         self._video: cv2.VideoCapture | None = None
         self._next = 0
 
@@ -95,29 +108,41 @@ class FrameReader:
             del self._kept[position]
         for position in range(start, start + n):
             if position not in self._kept:
-                self._kept[position] = self._checked(position)
+                self._kept[position] = self._frame(position)
         return [self._kept[position] for position in range(start, start + n)]
 
+    def _frame(self, position: int) -> np.ndarray:
+        """Opened once, also where it cannot be used."""
+        if position not in self._refused:
+            try:
+                return self._checked(position)
+            except (ValueError, OSError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                name = frame_name(self._scene, position)
+                self._refused[position] = f"its frame {name} cannot be used: {reason}"
+        raise ValueError(self._refused[position])
+
     def _checked(self, position: int) -> np.ndarray:
-        name = frame_name(self._scene, position)
         if self._scene.files:
-            bgr = cv2.imread(str(self._scene.files[position]), cv2.IMREAD_COLOR)
+            bgr = decode_file(self._scene.files[position].read_bytes(), cv2.IMREAD_COLOR)
         else:
             bgr = self._read_video(position)
-        if bgr is None:
-            raise ValueError(f"its frame {name} cannot be read")
         if bgr.shape[:2] != self._scene.size_hw:
+            (height, width), (first_height, first_width) = bgr.shape[:2], self._scene.size_hw
             raise ValueError(
-                f"expected every frame of the first one's size {self._scene.size_hw}, "
-                f"found {bgr.shape[:2]} in {name}"
+                f"expected the size of the scene's first frame, {first_width}x{first_height}, "
+                f"found {width}x{height}"
             )
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
-    def _read_video(self, position: int) -> np.ndarray | None:
+    def _read_video(self, position: int) -> np.ndarray:
         """Counts from the file's start: seeking by time does not hit the frame in every codec."""
         if self._video is None or position < self._next:
             self._video, self._next = cv2.VideoCapture(str(self._scene.path)), 0
         while self._next < position and self._video.grab():
             self._next += 1
         self._next += 1
-        return self._video.read()[1]
+        readable, bgr = self._video.read()
+        if not readable:
+            raise ValueError("it does not come out of the video")
+        return bgr

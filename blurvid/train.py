@@ -67,6 +67,10 @@ def train(
             save(run, state)
             say(f"saved after step {state.step:,}; the same command with --resume goes on from it")
             raise
+        except torch.OutOfMemoryError as error:
+            raise TrainingStopped(
+                f"the memory of {device} is full; choose a smaller --batch, --crop or --width"
+            ) from error
     say(f"finished: {folder.path}")
 
 

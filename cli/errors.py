@@ -1,8 +1,8 @@
 """The one place where an error becomes a sentence on stderr and an exit code.
 
 2: the user's mistake (ValueError, OSError, click's own). 1: the run stopped for a reason in the
-data or the machine (`RunStopped`, `TrainingStopped`). 130: Ctrl-C. BLUR_TRACEBACK=1 shows the
-traceback as well.
+data or the machine (`RunStopped`, `TrainingStopped`, a full disk). 130: Ctrl-C.
+BLUR_TRACEBACK=1 shows the traceback as well.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import traceback
 
 import click
 
+from blursynth.files import DISK_FULL
 from blursynth.generate import RunStopped
 from blurvid.stopped import TrainingStopped
 
@@ -25,14 +26,14 @@ def run(group: click.Group) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _say(group, "interrupted; the same command goes on from what is finished")
+        _say(group, "interrupted; what is finished is kept")
         sys.exit(130)
     except (RunStopped, TrainingStopped) as error:
         _say(group, str(error))
         sys.exit(1)
     except (ValueError, OSError) as error:
         _say(group, _sentence(error))
-        sys.exit(2)
+        sys.exit(1 if _is_full(error) else 2)
 
 
 def _say(group: click.Group, sentence: str) -> None:
@@ -41,7 +42,13 @@ def _say(group: click.Group, sentence: str) -> None:
     click.echo(f"{group.name}: {sentence}", err=True)
 
 
+def _is_full(error: ValueError | OSError) -> bool:
+    return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
 def _sentence(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        sentence = f"{error.filename}: {error.strerror}"
+        kept = "; what is finished is kept: make room, and the same command goes on"
+        return sentence + kept if _is_full(error) else sentence
     return " ".join(str(error).split()) or type(error).__name__

@@ -122,7 +122,7 @@ def make_sources(out: Path, length: int, **shape) -> None:
     Example:  blursynth sources --out demo/sources
     """
     wanted = procedural.SourcesSpec(frames=length, **shape)
-    with params.progress(wanted.panoramas + wanted.scenes, "sources") as on_progress:
+    with params.progress(wanted.n_files, "files") as on_progress:
         written = procedural.write_sources(out, wanted, on_progress=on_progress)
     click.echo(f"{len(written)} files in {out}: --src {out}/sun360 and --src {out}/gopro")
 

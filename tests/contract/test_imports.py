@@ -18,7 +18,7 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "blursynth").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "blursynth").rglob("*.py")), ids=lambda p: p.name)
 def test_blursynth_imports_neither_torch_nor_blurvid(path):
     assert not {name.split(".")[0] for name in imported(path)} & {"torch", "blurvid", "blurcli"}
 

@@ -6,6 +6,7 @@ import pytest
 
 from blursynth import plan, windows
 from blursynth.light import mean_of_frames
+from blursynth.shards import Failure
 from blursynth.sources import Digests, find_scenes
 from blursynth.spec import VideoOptions
 
@@ -59,8 +60,8 @@ def test_three_and_seven_of_the_averaged_frames_may_be_stored(scene):
 
 def test_each_source_frame_is_decoded_once_however_windows_overlap(scene, monkeypatch):
     read = []
-    imread = cv2.imread
-    monkeypatch.setattr(cv2, "imread", lambda path, *a: read.append(path) or imread(path, *a))
+    decode = windows.decode_file
+    monkeypatch.setattr(windows, "decode_file", lambda *a: read.append(a[0]) or decode(*a))
     options = VideoOptions(n=7, crop=40, crops_per_window=3)
     count = len(plan.window_starts(scene.numbers, options))
     samples = samples_of(scene, options, sorted(range(3 * count), key=lambda k: (k % count, k)))
@@ -102,10 +103,17 @@ def test_a_video_file_gives_the_frames_that_it_holds(tmp_path):
             assert np.array_equal(sample.frames, cut)
 
 
-def test_a_frame_of_another_size_or_unreadable_is_an_error_that_names_it(scene):
+def test_a_frame_that_cannot_be_used_takes_its_windows_with_it_and_no_others(scene):
+    options = VideoOptions(n=3, crop=40)
+    whole = {s.key: s for s in samples_of(scene, options)}
     write_image(scene.files[5], make_picture(72, 90))
-    with pytest.raises(ValueError, match="000046.png"):
-        samples_of(scene, VideoOptions(n=7, crop=40))
-    scene.files[5].write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-    with pytest.raises(ValueError, match="its frame 000046.png cannot be read"):
-        samples_of(scene, VideoOptions(n=7, crop=40))
+    scene.files[6].write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    scene.files[11].unlink()
+    results = samples_of(scene, options)
+    reasons = [r.reason for r in results if isinstance(r, Failure)]
+    assert ["000046.png" in reasons[0], "000047.png" in reasons[1]] == [True, True]
+    assert "expected the size of the scene's first frame, 96x72, found 90x72" in reasons[0]
+    assert "cannot be read as an image" in reasons[1] and "No such file" in reasons[2]
+    kept = [r for r in results if not isinstance(r, Failure)]
+    assert [int(s.meta["first_frame"][:6]) - 41 for s in kept] == [0, 1, 2, 7, 8]
+    assert all(np.array_equal(s.frames, whole[s.key].frames) for s in kept)

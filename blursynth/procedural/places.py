@@ -8,8 +8,8 @@ from itertools import count
 
 import numpy as np
 
-from .procedural_canvas import Paint
-from .procedural_surfaces import Panel, View, paint_surfaces, pieces, surface_of
+from .canvas import Paint
+from .surfaces import Panel, View, paint_surfaces, pieces, surface_of
 
 DOWN = np.array((0.0, 1.0, 0.0))
 STRAY = 0.15  # of a lamp's light that goes where it does not point, or into shadows

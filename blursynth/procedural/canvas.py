@@ -14,7 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .light import encode_codes, srgb_to_linear
+from ..light import encode_codes, srgb_to_linear
 
 Colour = tuple[float, float, float]
 SHIFT = 4  # bits of the fraction of a pixel that cv2's drawing understands
@@ -85,8 +85,9 @@ class Canvas:
         narrower than a pixel is left out, since cv2 would draw it a pixel wide."""
         fixed = self._fixed(np.asarray(polygons_xy, np.float64))
         colours = np.broadcast_to(np.asarray(colours, np.float64), (len(fixed), 3)).tolist()
-        wide = np.ptp(fixed, axis=1).min(-1) > THINNEST_PX * 2**SHIFT
-        for index in np.flatnonzero(wide & self._sees(fixed)):
+        low, high = fixed.min(1), fixed.max(1)
+        wide = ((high - low) > THINNEST_PX * 2**SHIFT).all(1)
+        for index in np.flatnonzero(wide & self._sees(low, high)):
             colour = (*colours[index], 255)
             cv2.fillConvexPoly(self.pixels, fixed[index], colour, cv2.LINE_AA, SHIFT)
 
@@ -97,7 +98,7 @@ class Canvas:
     def polygon(self, points_xy, colour: Colour) -> None:
         """Filled polygon with smooth edges."""
         fixed = self._fixed(np.asarray(points_xy, np.float64))
-        if self._sees(fixed):
+        if self._sees(fixed.min(0), fixed.max(0)):
             cv2.fillPoly(self.pixels, [fixed], (*colour, 255), cv2.LINE_AA, SHIFT)
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
@@ -109,7 +110,7 @@ class Canvas:
         """Open polyline, at least one pixel thick."""
         fixed = self._fixed(np.asarray(points_xy, np.float64))
         thick = max(1, round(thickness * self.px_per_m))
-        if self._sees(fixed, margin=thick):
+        if self._sees(fixed.min(0), fixed.max(0), margin=thick):
             cv2.polylines(self.pixels, [fixed], False, (*colour, 255), thick, cv2.LINE_AA, SHIFT)
 
     def words(self, text: str, xywh: tuple[float, ...], colour: Colour, font: int) -> None:
@@ -119,7 +120,7 @@ class Canvas:
         scale = min(width / text_width, height / text_height)
         baseline = y + (height + scale * text_height) / 2
         frame = self._fixed(np.array([(x, y), (x + width, y + height)]))
-        if self._sees(frame) and scale * self.px_per_m > 0.03:
+        if self._sees(*frame) and scale * self.px_per_m > 0.03:
             at = np.rint(np.array([x - self.left, baseline - self.top]) * self.px_per_m)
             weight = max(1, round(1.5 * scale * self.px_per_m))
             ink, size = (*colour, 255), scale * self.px_per_m
@@ -158,10 +159,10 @@ class Canvas:
         pixels = (points_xy - (self.left, self.top)) * self.px_per_m - 0.5
         return np.rint(np.clip(pixels, -FAR_PX, FAR_PX) * 2**SHIFT).astype(np.int32, order="C")
 
-    def _sees(self, fixed: np.ndarray, margin: float = 1.0) -> np.ndarray:
-        """(..., n, 2) fixed-point polygons -> (...) whether any of their frames touches ours."""
-        low, high = fixed.min(-2) / 2**SHIFT, fixed.max(-2) / 2**SHIFT
-        inside = (high > -margin) & (low < np.array(self.pixels.shape[1::-1]) + margin)
+    def _sees(self, low: np.ndarray, high: np.ndarray, margin: float = 1.0) -> np.ndarray:
+        """(...) whether frames from low to high (..., 2), in fixed point, touch the pixels."""
+        ends = (np.array(self.pixels.shape[1::-1]) + margin) * 2**SHIFT
+        inside = (high > -margin * 2**SHIFT) & (low < ends)
         return inside.all(-1) & bool(self.pixels.size)
 
 

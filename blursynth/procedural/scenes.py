@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .procedural_canvas import BLACK, Canvas, Paint, blank_canvas, codes_of, vivid
-from .procedural_fronts import paint_facade
-from .procedural_furniture import SIDES, paint_shelves
-from .procedural_prints import PRINTS, paint_sign
-from .procedural_walls import FLOORS, WALLS, paint_carpet
+from .canvas import BLACK, Canvas, Paint, blank_canvas, codes_of, vivid
+from .fronts import paint_facade
+from .furniture import SIDES, paint_shelves
+from .prints import PRINTS, paint_sign
+from .walls import FLOORS, WALLS, paint_carpet
 
 FINER = 2.0  # pixels of a picture per pixel of a frame
 FILTER_PX = 0.4  # standard deviation of the filter, in pixels of a frame
-MARGIN_PX = 130  # of the background beyond the frame, on each side; farther out it is mirrored
+MARGIN = 0.42  # of the background beyond the frame, in its heights; farther out it is mirrored
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def layers_of(key: tuple[int, ...], size_hw: tuple[int, int]) -> list[Layer]:
 
 def _path(rng, centre_xy, sway_xy, speed: float, spin: float) -> Path:
     """To and fro through the centre at about `speed` pixels a frame in any direction."""
-    way, phase = rng.uniform(0, 2 * np.pi), rng.uniform(-0.8, 0.8, 2)
+    way, phase = rng.uniform(0, 2 * np.pi), rng.uniform(-1.0, 0.2, 2)
     velocity = speed * np.array((np.cos(way), np.sin(way)))
     period = 2 * np.pi * np.array(sway_xy) / np.maximum(np.abs(velocity), 0.02)
     return Path(np.array(centre_xy), np.copysign(sway_xy, velocity), period, phase,
@@ -119,12 +119,13 @@ def _background(rng, size_hw) -> Layer:
     """A wall or a floor with things on it, unevenly lit, seen by a camera that pans and rolls."""
     height, width = size_hw
     unit = rng.uniform(2.2, 3.5) / height  # metres a pixel
-    span = np.array((width, height)) + 2 * MARGIN_PX
+    span = np.array((width, height)) + 2 * MARGIN * height
     canvas = blank_canvas(span * unit, FINER / unit)
     kinds = (_poster_wall, _poster_wall, _shelf_wall, _floor, paint_facade)
     kinds[rng.integers(len(kinds))](canvas, rng)
     light = canvas.light() * _pools_of_light(rng, canvas.pixels.shape[:2])
-    path = _path(rng, (width / 2, height / 2), (70, 50), rng.uniform(1, 3), rng.normal(0, 0.0015))
+    sway, middle = np.array((0.33, 0.25)) * height, np.array((width, height)) / 2
+    path = _path(rng, middle, sway, rng.uniform(1.3, 3), rng.normal(0, 0.0015))
     return Layer(_filtered(light), path, endless=True)
 
 
@@ -160,9 +161,9 @@ def _thing(rng, size_hw, nearness: float) -> Layer:
     reach = height * rng.uniform(0.07, 0.13) * (1 + 0.9 * nearness)  # half its size, in pixels
     shape, paints = _outline(rng), (*PRINTS, *SIDES, paint_sign, paint_shelves)
     paint = paints[rng.integers(len(paints))]
-    speed, spin = rng.uniform(0.8, 3.6) * (0.6 + 0.8 * nearness), rng.normal(0, 0.012)
+    speed, spin = rng.uniform(1, 4.2) * (0.6 + 0.8 * nearness), rng.normal(0, 0.012)
     centre = rng.uniform(0.1, 0.9, 2) * (width, height)
-    path = _path(rng, centre, rng.uniform(40, 90, 2), speed, spin)
+    path = _path(rng, centre, rng.uniform(0.12, 0.25, 2) * height, speed, spin)
     return Layer(_sprite(rng, paint, shape, FINER * reach), path)
 
 

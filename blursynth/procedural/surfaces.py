@@ -17,14 +17,14 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from .procedural_canvas import Paint, blank_canvas
+from .canvas import Paint, blank_canvas
 
 PICTURE_PX = 1200  # a piece of a rectangle is not drawn larger than this
 MOST_CUTS = 6  # halvings of a rectangle, at most, to reach that
 LEVELS = 6  # of a picture's pyramid
 ROWS_AT_ONCE = 48  # of the panorama, so that what is computed on the way stays in the cache
 NEARER = 0.985  # of two rectangles this close in distance the one painted later is seen
-SHARPNESS = 1.0  # texture pixels per panorama pixel along the less foreshortened direction
+SHARPNESS = 0.9  # texture pixels per panorama pixel along the less foreshortened direction
 SLANT = 0.6  # 0 keeps all detail of foreshortened surfaces (and aliases), 1 blurs both ways
 LIGHT_STEP = 0.2  # metres between the points at which light is computed
 
@@ -120,11 +120,9 @@ def surface_of(panel: Panel, light: Callable, pixel_rad: float) -> Surface:
     canvas = blank_canvas(whole, density, panel.window)
     panel.paint(canvas, np.random.default_rng(panel.key))
     picture = canvas.light()
-    if panel.glow:
-        picture[..., :3] *= panel.glow
-    else:
-        picture[..., :3] *= _light_over(panel, light, picture.shape[:2])
-    picture[..., :3] *= picture[..., 3:]
+    picture *= _light_over(panel, light, picture.shape[:2])
+    if canvas.pixels[..., 3].min() < 255:
+        picture[..., :3] *= picture[..., 3:]
     atlas, levels = _pyramid(picture, panel.size * density)
     matrix = np.linalg.inv(np.stack([panel.right, panel.down, panel.corner], 1))
     return Surface(matrix, _outline(panel), atlas, levels, density)
@@ -136,9 +134,13 @@ def _density(panel: Panel, pixel_rad: float) -> float:
 
 
 def _light_over(panel: Panel, light: Callable, size_hw) -> np.ndarray:
+    """(h, w, 4) float32, or what broadcasts to it: the factors of red, green, blue and alpha."""
+    if panel.glow:
+        return np.array((panel.glow, panel.glow, panel.glow, 1), np.float32)
     across, down = (int(np.clip(np.ceil(size / LIGHT_STEP), 3, 40)) for size in panel.size)
     u, v = np.meshgrid((np.arange(across) + 0.5) / across, (np.arange(down) + 0.5) / down)
-    grid = light(panel.points(u, v), panel.normal).astype(np.float32)
+    grid = np.ones((down, across, 4), np.float32)
+    grid[..., :3] = light(panel.points(u, v), panel.normal)
     return cv2.resize(grid, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .procedural_canvas import WHITE, Canvas, Colour, Paint, hsv, muted, shaded, vivid
+from .canvas import WHITE, Canvas, Colour, Paint, hsv, muted, shaded, vivid
 
 
 def painted(colour: Colour, grain: float = 0.06) -> Paint:

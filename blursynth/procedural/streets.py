@@ -8,8 +8,8 @@ from functools import partial
 import cv2
 import numpy as np
 
-from .procedural_canvas import vivid
-from .procedural_fronts import (
+from .canvas import vivid
+from .fronts import (
     paint_car_glass,
     paint_car_side,
     paint_facade,
@@ -17,11 +17,11 @@ from .procedural_fronts import (
     paint_street,
     paint_view,
 )
-from .procedural_furniture import SIDES
-from .procedural_places import DOWN, Box, Lamp, Place, faces, inset
-from .procedural_prints import paint_poster, paint_sign
-from .procedural_surfaces import Panel
-from .procedural_walls import painted, paint_planks
+from .furniture import SIDES
+from .places import DOWN, Box, Lamp, Place, faces, inset
+from .prints import paint_poster, paint_sign
+from .surfaces import Panel
+from .walls import painted, paint_planks
 
 ROAD = 7.0  # metres
 LENGTH = 110.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .procedural_canvas import BLACK, WHITE, Canvas, Colour, Paint, hsv, muted, shaded, vivid
-from .procedural_furniture import paint_door
-from .procedural_prints import paint_print, paint_shapes, paint_sign
-from .procedural_walls import masonry, paint_bricks
+from .canvas import BLACK, WHITE, Canvas, Colour, Paint, hsv, muted, shaded, vivid
+from .furniture import paint_door
+from .prints import paint_print, paint_shapes, paint_sign
+from .walls import masonry, paint_bricks
 
 
 def paint_view(canvas: Canvas, rng) -> None:
@@ -125,6 +125,7 @@ def paint_street(canvas: Canvas, rng, road_width: float = 7.0) -> None:
     tone = hsv(0.6, 0.06, rng.uniform(0.28, 0.42))
     road.fill(tone)
     road.weather(rng, (0.9, 2.5), 0.1)
+    road.weather(rng, (0.035, 0.035), 0.13)
     for _ in range(int(length)):
         patch = rng.uniform((0, 0, 0.3, 0.3), (road_width, length, 1.6, 2.5))
         road.box(*patch, shaded(tone, rng.uniform(0.8, 1.3)))

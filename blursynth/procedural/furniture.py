@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .procedural_canvas import (
+from .canvas import (
     BLACK,
     WHITE,
     Canvas,
@@ -16,8 +16,8 @@ from .procedural_canvas import (
     shaded,
     vivid,
 )
-from .procedural_prints import FONTS, paint_poster, phrase
-from .procedural_walls import paint_planks, paint_wall_tiles
+from .prints import FONTS, paint_poster, phrase
+from .walls import paint_planks, paint_wall_tiles
 
 
 def paint_shelves(canvas: Canvas, rng) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .files import write_whole
-from .procedural_canvas import codes_of
-from .procedural_places import Place, look_around
-from .procedural_rooms import room
-from .procedural_scenes import frame_of, layers_of
-from .procedural_streets import street
+from ..files import write_whole
+from .canvas import codes_of
+from .places import Place, look_around
+from .rooms import room
+from .scenes import frame_of, layers_of
+from .streets import street
 
 PANORAMA, SCENE = 1, 2  # the kinds: second number of the random generators' keys
 PLACES: tuple[Callable[[tuple[int, ...]], Place], ...] = (

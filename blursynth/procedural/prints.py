@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .procedural_canvas import BLACK, WHITE, Canvas, Paint, contrasting, hsv, shaded, vivid
+from .canvas import BLACK, WHITE, Canvas, Paint, contrasting, hsv, shaded, vivid
 
 FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,

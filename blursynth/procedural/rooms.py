@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .procedural_canvas import hsv, shaded, vivid
-from .procedural_fronts import paint_view
-from .procedural_furniture import (
+from .canvas import hsv, shaded, vivid
+from .fronts import paint_view
+from .furniture import (
     SIDES,
     paint_cabinet,
     paint_column,
@@ -16,10 +16,10 @@ from .procedural_furniture import (
     paint_plaid,
     paint_shelves,
 )
-from .procedural_places import DOWN, Box, Lamp, Place, faces, inset
-from .procedural_prints import paint_poster, paint_sign
-from .procedural_surfaces import Panel
-from .procedural_walls import FLOORS, WALLS, paint_carpet, paint_ceiling, paint_planks, painted
+from .places import DOWN, Box, Lamp, Place, faces, inset
+from .prints import paint_poster, paint_sign
+from .surfaces import Panel
+from .walls import FLOORS, WALLS, paint_carpet, paint_ceiling, paint_planks, painted
 
 KEEP_CLEAR = 1.3  # metres around the camera without furniture
 WALL_IRRADIANCE = 0.75  # mean over the walls, so that every room is well exposed
