@@ -255,8 +255,8 @@ FOOTNOTE = f"""
 Reference: the mean of 24x24 (--supersample) bilinear samples per pixel of the full picture in linear
 light, as sRGB. ours: the stored 8-bit frame under the default options; worst: in one view; seam, pole:
 in two views each (of 20). gain: ours less the best of the three packages' bilinear samples of the
-full picture. Targets: ours >= {LEAST_DB:g}, and gain >= {LEAST_GAIN_DB:g} or ours >= {SMOOTH_DB:g}. Smooth waves cannot
-alias: there all should be near 58.9, which is rounding to 8 bits alone.
+full picture. Targets: ours >= {LEAST_DB:g}, and gain >= {LEAST_GAIN_DB:g} or ours >= {SMOOTH_DB:g}.
+Smooth waves cannot alias: there all should be near 58.9, which is rounding to 8 bits alone.
 {FED}"""
 
 

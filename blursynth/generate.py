@@ -45,7 +45,7 @@ class PanoramaMaker:
     options: PanoramaOptions
 
     def samples(self, take: Take) -> Iterator[Sample]:
-        level = load_level(take.source.path, self.options.camera.rendered(), self.options.exposure)
+        level = load_level(take.source.path, self.options)
         for number in take.numbers:
             spec = panorama_spec(self.data_set, take.source.name, number, self.options)
             yield render_sample(spec, level, self.options)
@@ -71,9 +71,7 @@ def make_shard(
     shard: ShardPlan, maker: PanoramaMaker | WindowMaker, *, fingerprint: str, image_format: str
 ) -> ShardIndex:
     """One joblib task: a shard from its sources, one after the other."""
-    leave_with_parent()
-    cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    begin_job()
     progress = progress_file(shard)
     results = _counted(_results(shard, maker), progress)
     try:
@@ -84,8 +82,15 @@ def make_shard(
         progress.unlink(missing_ok=True)
 
 
+def begin_job() -> None:
+    """What comes first in each joblib task: one thread, no print of OpenCV's, no life of its own."""
+    cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _leave_with_parent()
+
+
 @lru_cache
-def leave_with_parent() -> None:
+def _leave_with_parent() -> None:
     """A process that was started to make shards ends soon after the one that started it, which may
     have been killed: else it would work on, and wait for more, beside the run that goes on."""
     if multiprocessing.parent_process() is None:

@@ -6,13 +6,14 @@ is (j + 0.5, i + 0.5). To warp frame i into frame j, sample i at `positions(meta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .camera import Camera, pixel_centres, project, rays
-from .rotation import matrices
+from .rotation import matrices, slerp
 
 
 def homography(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
@@ -75,3 +76,45 @@ def camera_of(meta: Mapping[str, Any]) -> Camera:
     height, width = meta["size_hw"]
     x, y = meta["principal_xy"]
     return Camera((height, width), meta["focal_px"], meta["xi"], (x, y))
+
+
+# --- before there are frames -----------------------------------------------------------------
+
+
+def turned_positions(points_xy: np.ndarray, camera: Camera, turns: np.ndarray) -> np.ndarray:
+    """(N, 2) points of a frame, (m, 3, 3) turns -> (m, N, 2): where they lie in the image plane of
+    the camera that sees R = turn of what the frame's camera sees."""
+    return project(rays(points_xy, camera) @ turns.swapaxes(-1, -2), camera)
+
+
+def max_step_px(camera: Camera, first_wxyz: np.ndarray, last_wxyz: np.ndarray, n: int) -> float:
+    """How far the fastest pixel moves between two neighbours of n frames along the Slerp path.
+
+    The angular velocity is constant in the camera's axes, so each step moves the image alike. The
+    speed is smooth: it is looked for on a grid that holds the corner pixels.
+    """
+    times = np.array([0.0, 1 / (n - 1)])
+    start, step = matrices(slerp(np.array(first_wxyz), np.array(last_wxyz), times))
+    points = _speed_grid(camera.size_hw)
+    moved = turned_positions(points, camera, (step.T @ start)[None])[0] - points
+    return float(np.nanmax(np.linalg.norm(moved, axis=-1)))
+
+
+def enough_frames(
+    camera: Camera, ends_wxyz: Sequence[np.ndarray], n: int, *, max_step: float
+) -> int:
+    """The least odd number, n or more, at which no pixel moves farther than `max_step` between two
+    neighbouring frames."""
+    few = n
+    while (step := max_step_px(camera, *ends_wxyz, n)) > max_step:
+        n = max(n + 2, 2 * int(np.ceil((n - 1) * step / max_step / 2)) + 1)
+    while n > few and max_step_px(camera, *ends_wxyz, n - 2) <= max_step:
+        n -= 2
+    return n
+
+
+@lru_cache
+def _speed_grid(size_hw: tuple[int, int]) -> np.ndarray:
+    height, width = size_hw
+    x, y = (np.linspace(0.5, side - 0.5, min(side, 33)) for side in (width, height))
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)

@@ -13,18 +13,15 @@ import cv2
 import numpy as np
 
 from .camera import Camera, pixel_centres, rays
+from .imagefile import JPG_SIGNATURE, decode_file
 from .light import LUMINANCE, srgb_to_linear
 from .schema import image_size
+from .spec import QUALITIES, PanoramaOptions, Quality
 
 MAX_WIDTH = 32767
 ASPECT_TOLERANCE = 0.01
 MIDDLE_GREY = 0.18
-# Samples of the level per camera pixel, at the image's centre: JPEGs are decoded at the smallest
-# scale that keeps LEAST_DENSITY, whatever is finer than MOST_DENSITY is area-averaged to it.
-LEAST_DENSITY = 3.0
-MOST_DENSITY = 4.5
-JPEG_SIGNATURE = b"\xff\xd8\xff"
-JPEG_SCALES = {
+JPG_SCALES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -34,29 +31,32 @@ JPEG_SCALES = {
 @dataclass(frozen=True)
 class Level:
     """padded: (H + 2, W + 2, 3) float32 linear light RGB, one column more beyond the seam on each
-    side and one row more beyond each pole, half a turn away. size_hw: without them."""
+    side and one row more beyond each pole, half a turn away. size_hw: without them. fineness: of
+    the canvases that are taken of it."""
 
     padded: np.ndarray
     size_hw: tuple[int, int]
+    fineness: int
 
 
-def load_level(path: Path, camera: Camera, exposure: str = "auto") -> Level:
-    """The panorama of a file at the scale of the camera; ValueError where it is none."""
-    image = _read(path, camera)
-    linear = _linear_rgb(image)
+def load_level(path: Path, options: PanoramaOptions) -> Level:
+    """The panorama of a file at the scale that its camera needs; ValueError where it is none."""
+    camera, quality = options.camera.rendered(), QUALITIES[options.quality]
+    linear = _linear_rgb(_read(path, camera, quality))
     _refuse_other_shapes(linear.shape)
     if path.suffix.lower() == ".hdr":
-        linear = linear * exposure_gain(linear, exposure)
-    return level_of(_shrunk(linear, camera))
+        linear = linear * exposure_gain(linear, options.exposure)
+    return level_of(_shrunk(linear, camera, quality), quality.fineness)
 
 
-def level_of(linear: np.ndarray) -> Level:
+def level_of(linear: np.ndarray, fineness: int = QUALITIES["default"].fineness) -> Level:
     """(H, W, 3) linear light -> the level with its borders."""
     height, width = linear.shape[:2]
     linear = np.asarray(linear, np.float32)
     beyond = [np.roll(row, width // 2, axis=1) for row in (linear[:1], linear[-1:])]
     tall = np.concatenate([beyond[0], linear, beyond[1]])
-    return Level(cv2.copyMakeBorder(tall, 0, 0, 1, 1, cv2.BORDER_WRAP), (height, width))
+    padded = cv2.copyMakeBorder(tall, 0, 0, 1, 1, cv2.BORDER_WRAP)
+    return Level(padded, (height, width), fineness)
 
 
 def exposure_gain(linear: np.ndarray, exposure: str) -> float:
@@ -120,21 +120,15 @@ def density(panorama_width: int, camera: Camera) -> float:
 # --- decoding --------------------------------------------------------------------------------
 
 
-def _read(path: Path, camera: Camera) -> np.ndarray:
-    """BGR, of any depth; JPEGs at the smallest scale that the camera allows."""
+def _read(path: Path, camera: Camera, quality: Quality) -> np.ndarray:
+    """BGR, of any depth; JPEGs at the smallest scale that the quality allows."""
     data = path.read_bytes()
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    if data.startswith(JPEG_SIGNATURE):
-        flags = _jpeg_flags(density(image_size(data, "jpg")[1], camera))
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if image is None:
-        raise ValueError("it cannot be read as an image")
-    return image
-
-
-def _jpeg_flags(full_density: float) -> int:
-    allowed = (f for scale, f in JPEG_SCALES.items() if full_density / scale >= LEAST_DENSITY)
-    return next(allowed, cv2.IMREAD_COLOR)
+    if data.startswith(JPG_SIGNATURE):
+        full = density(image_size(data, "jpg")[1], camera)
+        allowed = (f for scale, f in JPG_SCALES.items() if full / scale >= quality.least_density)
+        flags = next(allowed, cv2.IMREAD_COLOR)
+    return decode_file(data, flags)
 
 
 def _linear_rgb(image: np.ndarray) -> np.ndarray:
@@ -158,10 +152,10 @@ def _refuse_other_shapes(shape: tuple[int, ...]) -> None:
         raise ValueError(f"expected at most {MAX_WIDTH} pixels of width, found {width}")
 
 
-def _shrunk(linear: np.ndarray, camera: Camera) -> np.ndarray:
-    """Area-averaged in linear light to MOST_DENSITY where it is finer."""
+def _shrunk(linear: np.ndarray, camera: Camera, quality: Quality) -> np.ndarray:
+    """Area-averaged in linear light where it is finer than the quality needs."""
     height, width = linear.shape[:2]
-    scale = MOST_DENSITY / density(width, camera)
+    scale = quality.most_density / density(width, camera)
     if scale >= 1:
         return linear
     size = (max(round(width * scale), 2), max(round(height * scale), 1))

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import rotation
 from .camera import Camera
+from .motion import enough_frames
 from .schema import SCHEMA_VERSION, encode_json
 from .shards import Failure, ShardName
 from .sources import Panorama, Scene, clip_of
@@ -95,11 +96,14 @@ def panorama_spec(
     ends = (initial, rotation.multiply(initial, rotation.quat_from_euler(beta_deg)))
     if coin < 0.5:
         ends = ends[::-1]
+    camera = _cut(options.camera.rendered(), options.camera.size, crop_x, crop_y)
     n = frame_count(beta_deg, options.rotation)
+    if options.rotation.max_step_px is not None:
+        n = enough_frames(camera, ends, n, max_step=options.rotation.max_step_px)
     return PanoramaSpec(
         key=sample_key(data_set, source, number),
         source=source,
-        camera=_cut(options.camera.rendered(), options.camera.size, crop_x, crop_y),
+        camera=camera,
         beta_deg=tuple(beta_deg.tolist()),
         quat_first_last=tuple(tuple(end.tolist()) for end in ends),
         n=n,

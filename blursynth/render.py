@@ -19,26 +19,44 @@ import numpy as np
 from . import rotation
 from .camera import Camera, hfov_deg_of, pixel_centres, project, rays
 from .light import linear_to_srgb, mean_of_frames
+from .motion import max_step_px, turned_positions
 from .panorama import Level, sample
 from .schema import SCHEMA_VERSION, Sample
 from .spec import PanoramaOptions, PanoramaSpec
 
-FINENESS = 3  # canvas pixels per camera pixel, along each side; odd, so that a box has a centre
 MOST_STRETCH = 1.8  # of a frame's pixel in the canvas, along each axis, either way
 LIGHT_STEPS = 65535
 
 
 def render_sample(spec: PanoramaSpec, level: Level, options: PanoramaOptions) -> Sample:
     """The blur, the stored frames and their metadata (spec 2.2)."""
-    averaged_times = np.arange(spec.n) / (spec.n - 1)
-    frames = render_frames(level, spec, averaged_times)
-    stored_at = _positions(spec.times, averaged_times)
+    times = np.arange(spec.n) / (spec.n - 1)
+    frames, blur = EXPOSURES[options.clip](level, spec, times, options.response)
+    stored_at = _positions(spec.times, times)
     missing = [t for t, at in zip(spec.times, stored_at, strict=True) if at is None]
     extra = iter(render_frames(level, spec, np.array(missing)) if missing else [])
     stored = [next(extra) if at is None else frames[at] for at in stored_at]
-    blur = mean_of_frames(frames, options.response)
     clipped = float(np.mean(np.any(frames[spec.n // 2] == 255, axis=-1)))
     return Sample(spec.key, blur, np.stack(stored), _metadata(spec, options, clipped))
+
+
+def _clipped_in_each_frame(
+    level: Level, spec: PanoramaSpec, times: np.ndarray, response: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames, and the mean of what they store: exact."""
+    frames = render_frames(level, spec, times)
+    return frames, mean_of_frames(frames, response)
+
+
+def _clipped_on_the_sensor(
+    level: Level, spec: PanoramaSpec, times: np.ndarray, response: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames, and the mean of the light itself, of which what is above white is lost last."""
+    lights = list(render_views(level, spec.camera, _orientations(spec, times)))
+    return np.stack([encode_frame(light) for light in lights]), encode_frame(np.mean(lights, 0))
+
+
+EXPOSURES = {"frame": _clipped_in_each_frame, "sensor": _clipped_on_the_sensor}
 
 
 def _positions(times: tuple[float, ...], among: np.ndarray) -> list[int | None]:
@@ -49,8 +67,12 @@ def _positions(times: tuple[float, ...], among: np.ndarray) -> list[int | None]:
 
 def render_frames(level: Level, spec: PanoramaSpec, times: np.ndarray) -> np.ndarray:
     """(m, H, W, 3) uint8 sRGB frames at the times of the exposure, as a camera stores them."""
-    quats_wxyz = rotation.slerp(*(np.array(q) for q in spec.quat_first_last), times)
+    quats_wxyz = _orientations(spec, times)
     return np.stack(list(render_views(level, spec.camera, quats_wxyz, encode_frame)))
+
+
+def _orientations(spec: PanoramaSpec, times: np.ndarray) -> np.ndarray:
+    return rotation.slerp(*(np.array(q) for q in spec.quat_first_last), times)
 
 
 def render_views(
@@ -64,9 +86,9 @@ def render_views(
     develop: what is done to the canvas's linear light, float32, before views are sampled from it.
     """
     if len(quats_wxyz) == 1:
-        canvas = _canvas_of_one(camera, quats_wxyz[0])
+        canvas = _canvas_of_one(camera, quats_wxyz[0], level.fineness)
     else:
-        canvas = _canvas_of_all(camera, quats_wxyz)
+        canvas = _canvas_of_all(camera, quats_wxyz, level.fineness)
     if canvas is None:
         half = len(quats_wxyz) // 2
         yield from render_views(level, camera, quats_wxyz[:half], develop)
@@ -100,30 +122,33 @@ class Canvas:
     quat_wxyz: np.ndarray
 
 
-def _canvas_of_one(camera: Camera, quat_wxyz: np.ndarray) -> Canvas:
+def _canvas_of_one(camera: Camera, quat_wxyz: np.ndarray, fineness: int) -> Canvas:
     """The frame's own camera, finer."""
-    return Canvas(_finer(camera, np.zeros(2), np.array(camera.size_hw[::-1])), quat_wxyz)
+    whole = np.array(camera.size_hw[::-1])
+    return Canvas(_finer(camera, np.zeros(2), whole, fineness), quat_wxyz)
 
 
-def _canvas_of_all(camera: Camera, quats_wxyz: np.ndarray) -> Canvas | None:
+def _canvas_of_all(camera: Camera, quats_wxyz: np.ndarray, fineness: int) -> Canvas | None:
     """The canvas that holds the frames of all orientations; None where they need several."""
     middle = quats_wxyz[len(quats_wxyz) // 2]
     turns = rotation.matrices(middle).T @ rotation.matrices(quats_wxyz)
     outline = _outline(camera.size_hw)
-    seen = _moved(outline, camera, turns)
+    seen = turned_positions(outline, camera, turns)
     if not np.all(np.isfinite(seen)) or not _little_stretched(outline, camera, turns[[0, -1]]):
         return None
     low, high = np.floor(seen.min((0, 1))) - 1, np.ceil(seen.max((0, 1))) + 1
     if np.prod(high - low) > len(quats_wxyz) * np.prod(camera.size_hw):
         return None
-    return Canvas(_finer(camera, low, high - low), middle)
+    return Canvas(_finer(camera, low, high - low, fineness), middle)
 
 
-def _finer(camera: Camera, corner_xy: np.ndarray, extent_xy: np.ndarray) -> Camera:
-    """FINENESS times the resolution, over the rectangle of the image plane that begins at corner."""
-    width, height = (int(side) * FINENESS for side in extent_xy)
-    principal = (np.array(camera.principal_xy) - corner_xy) * FINENESS
-    return Camera((height, width), camera.focal_px * FINENESS, camera.xi, tuple(principal))
+def _finer(
+    camera: Camera, corner_xy: np.ndarray, extent_xy: np.ndarray, fineness: int
+) -> Camera:
+    """`fineness` times the resolution, over the rectangle of the image plane that begins at corner."""
+    width, height = (int(side) * fineness for side in extent_xy)
+    principal = (np.array(camera.principal_xy) - corner_xy) * fineness
+    return Camera((height, width), camera.focal_px * fineness, camera.xi, tuple(principal))
 
 
 @lru_cache
@@ -135,14 +160,8 @@ def _outline(size_hw: tuple[int, int]) -> np.ndarray:
     return np.concatenate([np.stack([x * width, y * height], -1) for x, y in sides])
 
 
-def _moved(points_xy: np.ndarray, camera: Camera, turns: np.ndarray) -> np.ndarray:
-    """(N, 2) points of a frame, (m, 3, 3) turns -> (m, N, 2): where they lie in the image plane of
-    a camera that is turned against it."""
-    return project(rays(points_xy, camera) @ turns.swapaxes(-1, -2), camera)
-
-
 def _little_stretched(points: np.ndarray, camera: Camera, turns: np.ndarray) -> bool:
-    here, right, below = (_moved(points + step, camera, turns) for step in ((0, 0), (1, 0), (0, 1)))
+    here, right, below = (turned_positions(points + step, camera, turns) for step in ((0, 0), (1, 0), (0, 1)))
     lengths = np.linalg.norm([right - here, below - here], axis=-1)
     return bool(np.all((lengths < MOST_STRETCH) & (lengths > 1 / MOST_STRETCH)))
 
@@ -153,7 +172,7 @@ def _photograph(level: Level, canvas: Canvas) -> np.ndarray:
     The value at (row i, column j) is that of the camera pixel centred on that canvas pixel.
     """
     fine = sample(level, canvas.camera, rotation.matrices(canvas.quat_wxyz))
-    return cv2.blur(fine, (FINENESS, FINENESS), borderType=cv2.BORDER_REPLICATE)
+    return cv2.blur(fine, (level.fineness,) * 2, borderType=cv2.BORDER_REPLICATE)
 
 
 def _view(picture: np.ndarray, canvas: Canvas, camera: Camera, turn: np.ndarray) -> np.ndarray:
@@ -196,7 +215,7 @@ def _metadata(spec: PanoramaSpec, options: PanoramaOptions, clipped: float) -> d
         "n": spec.n,
         "times": list(spec.times),
         "response": options.response,
-        "exact_mean": True,
+        "exact_mean": options.clip == "frame",
         "seed": options.seed,
         "direction": vector[[1, 0, 2]].tolist(),
         "clipped": clipped,
@@ -210,22 +229,3 @@ def _metadata(spec: PanoramaSpec, options: PanoramaOptions, clipped: float) -> d
         "quat_first_last": [first.tolist(), last.tolist()],
         "max_step_px": max_step_px(camera, first, last, spec.n),
     }
-
-
-def max_step_px(camera: Camera, first: np.ndarray, last: np.ndarray, n: int) -> float:
-    """How far the fastest pixel moves between two neighbours of the n averaged frames.
-
-    The angular velocity is constant in the camera's axes, so each step moves the image alike. The
-    speed is smooth: it is looked for on a grid that holds the corner pixels.
-    """
-    start, step = rotation.matrices(rotation.slerp(first, last, np.array([0.0, 1 / (n - 1)])))
-    points = _speed_grid(camera.size_hw)
-    moved = _moved(points, camera, (step.T @ start)[None])[0] - points
-    return float(np.nanmax(np.linalg.norm(moved, axis=-1)))
-
-
-@lru_cache
-def _speed_grid(size_hw: tuple[int, int]) -> np.ndarray:
-    height, width = size_hw
-    x, y = (np.linspace(0.5, side - 0.5, min(side, 33)) for side in (width, height))
-    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)

@@ -11,6 +11,25 @@ from .light import RESPONSES
 from .schema import FORMATS
 
 FRAME_CHOICES = ("3", "7", "all")
+CLIP_CHOICES = ("frame", "sensor")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How finely panoramas are rendered (spec 5.1).
+
+    fineness: canvas pixels per camera pixel, along each side; odd, so that a box has a centre.
+    least_density, most_density: samples of the level per camera pixel, at the image's centre.
+    JPEGs are decoded at the smallest scale that keeps the least; what is finer than the most is
+    area-averaged to it.
+    """
+
+    fineness: int
+    least_density: float
+    most_density: float
+
+
+QUALITIES = {"default": Quality(3, 3.0, 4.5), "high": Quality(5, 6.0, 9.0)}
 
 
 def _expect(condition: bool, expected: str, found: object) -> None:
@@ -48,31 +67,47 @@ class CameraOptions:
 
 @dataclass(frozen=True)
 class RotationOptions:
-    """Euler angles uniform in +-max_angle_deg; n = c + slope |beta|, the nearest odd number."""
+    """Euler angles uniform in +-max_angle_deg; n = c + slope |beta|, the nearest odd number, and
+    more where a pixel would move farther than max_step_px between two neighbours of the n."""
 
     max_angle_deg: float = 10.0
     c: float = 7.0
     slope: float = 1.0
+    max_step_px: float | None = None
 
     def __post_init__(self) -> None:
         _expect(0 <= self.max_angle_deg <= 90, "--max-angle from 0 to 90", self.max_angle_deg)
         _expect(2 <= self.c <= 1001, "--c from 2 to 1001 (n counts both ends)", self.c)
         _expect(0 <= self.slope <= 100, "--slope from 0 to 100", self.slope)
+        step = self.max_step_px
+        _expect(step is None or 0.01 <= step < np.inf, "--max-step-px of 0.01 or more", step)
 
 
 @dataclass(frozen=True)
 class PanoramaOptions:
-    """What shapes the pixels of rotational blur (spec 1.1)."""
+    """What shapes the pixels of rotational blur (spec 1.1).
+
+    clip: where light above white is lost, in each `frame` or, after the mean, on the `sensor`.
+    """
 
     camera: CameraOptions = CameraOptions()
     rotation: RotationOptions = RotationOptions()
     frames: str = "3"
     response: str = "identity"
     exposure: str = "auto"
+    clip: str = "frame"
+    quality: str = "default"
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_common(self.frames, self.response, self.seed)
+        _expect(self.clip in CLIP_CHOICES, "--clip frame or sensor", self.clip)
+        _expect(self.quality in QUALITIES, "--quality default or high", self.quality)
+        _expect(
+            self.clip == "frame" or self.response == "srgb",
+            "--response srgb with --clip sensor, which averages light",
+            self.response,
+        )
         if self.exposure != "auto":
             try:
                 stops = float(self.exposure)

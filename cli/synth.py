@@ -27,7 +27,22 @@ def blursynth() -> None:
 @click.option("--max-angle", default=10.0, show_default=True, help="Limit of each angle, degrees.")
 @click.option("--c", default=7.0, show_default=True, help="n = c + slope |beta|.")
 @click.option("--slope", default=1.0, show_default=True, help="Frames per degree of |beta|.")
+@click.option("--max-step-px", type=float, help="More frames until no pixel moves farther.")
 @click.option("--exposure", default="auto", show_default=True, help="HDR sources: auto or EV.")
+@click.option(
+    "--clip",
+    type=click.Choice(spec.CLIP_CHOICES),
+    default="frame",
+    show_default=True,
+    help="Light above white is lost in each frame, or after the mean.",
+)
+@click.option(
+    "--quality",
+    type=click.Choice(list(spec.QUALITIES)),
+    default="default",
+    show_default=True,
+    help="high: finer and slower.",
+)
 @click.option("--per-panorama", default=29, show_default=True, help="Samples of each panorama.")
 @params.frames("3")
 @params.response
@@ -46,10 +61,14 @@ def panorama(src, out, name, per_panorama, frames, response, seed, packing, run,
     """
     options = spec.PanoramaOptions(
         camera=spec.CameraOptions(shape["size"], shape["render_size"], shape["fov"], shape["xi"]),
-        rotation=spec.RotationOptions(shape["max_angle"], shape["c"], shape["slope"]),
+        rotation=spec.RotationOptions(
+            shape["max_angle"], shape["c"], shape["slope"], shape["max_step_px"]
+        ),
         frames=frames,
         response=response,
         exposure=shape["exposure"],
+        clip=shape["clip"],
+        quality=shape["quality"],
         seed=seed,
     )
     data_set = spec.DataSetOptions(name, **packing)
@@ -138,6 +157,41 @@ def show_info(shards: Path) -> None:
     Example:  blursynth info shards/
     """
     click.echo(info.describe(shards))
+
+
+@blursynth.command("verify", short_help="Whether data sets are intact.")
+@click.argument("shards", type=params.FOLDER)
+@click.option("--rerender", type=click.IntRange(min=1), help="Draw so many samples anew.")
+@click.option("--src", type=params.FOLDER, help="Where their sources are.")
+@params.jobs
+def verify_shards(shards: Path, rerender: int | None, src: Path | None, jobs: int) -> None:
+    """Reads everything below SHARDS again: digests, counts, keys, images, the exact means and the
+    splits. Each fault is a line that names shard and key; the last line sums up. Exit code 1 where
+    there is a fault. With --rerender N, N samples are drawn anew from the sources below --src, with
+    the options of the data set, and must have the same pixels (within 1 where the processor type or
+    a package differs).
+
+    Example:  blursynth verify shards/ --rerender 20 --src sun360/
+    """
+    if (rerender is None) != (src is None):
+        raise click.UsageError("--rerender and --src go together")
+    data_sets = verify.find_data_sets(shards)
+    with params.progress(verify.count_shards(data_sets), "shards") as on_progress:
+        found = verify.verify(data_sets, shards, jobs=jobs, on_progress=on_progress)
+    faults, drawn = list(found.faults), ""
+    if rerender is not None and not faults:
+        with params.progress(rerender, "samples") as on_progress:
+            redrawn = redraw.rerender(
+                data_sets, shards, src, count=rerender, jobs=jobs, on_progress=on_progress
+            )
+        faults += redrawn.faults
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    for fault in faults:
+        click.echo(str(fault))
+    click.echo(f"{shards}: {verify.summary(found)}")
+    if faults:
+        click.get_current_context().exit(1)
 
 
 def main() -> None:

@@ -37,6 +37,11 @@ def analytic_level(height=512):
     return level_of(analytic(directions).astype(np.float32))
 
 
+def seen_by(size, hfov_deg=60.0, **named):
+    """Options of a square camera."""
+    return PanoramaOptions(camera=CameraOptions(size=size, hfov_deg=hfov_deg), **named)
+
+
 def spec_between(first, last, *, n=9, camera=None, times=None):
     camera = camera or centred_camera((32, 32), 60.0)
     ends = (tuple(first), tuple(last))
@@ -90,7 +95,7 @@ def test_a_red_wall_to_the_right_is_on_the_right_and_red(tmp_path):
     image[:40] = (0, 255, 0)
     write_image(tmp_path / "wall.png", image)
     camera = centred_camera((64, 96), 90.0)
-    level = load_level(tmp_path / "wall.png", camera)
+    level = load_level(tmp_path / "wall.png", seen_by(64, 90.0))
     frame = next(render.render_views(level, camera, AHEAD, render.encode_frame))
     assert frame[32, 90].tolist() == [255, 0, 0]
     assert frame[32, 5].tolist() == [0, 0, 0]
@@ -185,7 +190,7 @@ def test_a_pixel_is_the_mean_over_its_area_not_a_point(tmp_path):
     stripes[:, ::2] = 255
     write_image(tmp_path / "stripes.png", stripes)
     camera = centred_camera((16, 16), 60.0)
-    level = load_level(tmp_path / "stripes.png", camera)
+    level = load_level(tmp_path / "stripes.png", seen_by(16))
     for light in render.render_views(level, camera, np.array([[1.0, 0, 0, 0], SEAM])):
         assert np.abs(light - 0.5).max() < 0.1
         assert render.encode_frame(light).mean() == pytest.approx(188, abs=3)
@@ -216,6 +221,63 @@ def test_the_metadata_of_a_crop_describe_the_crop():
     assert np.abs(sample.frames[1].astype(int) - expected).max() <= 2
 
 
+def test_more_frames_are_averaged_until_no_pixel_moves_farther_than_asked():
+    few, many = (
+        PanoramaOptions(frames="all", rotation=RotationOptions(max_step_px=step))
+        for step in (None, 0.5)
+    )
+    for k in range(5):
+        before, after = (panorama_spec("d", "a.png", k, options) for options in (few, many))
+        assert replace(after, n=before.n, times=before.times) == before
+        sample = render.render_sample(after, level_of(_real_light()), many)
+        steps = [
+            np.linalg.norm(motion.flow(sample.meta, i, i + 1), axis=-1).max()
+            for i in range(after.n - 1)
+        ]
+        assert max(steps) <= 0.5 + 1e-9 and after.n % 2 == 1
+        assert sample.meta["max_step_px"] == pytest.approx(max(steps), abs=1e-6)
+        assert motion.max_step_px(after.camera, *after.quat_first_last, after.n - 2) > 0.5
+
+
+def test_a_light_beyond_white_leaves_a_bright_trail_on_the_sensor_only():
+    light = np.full((256, 512, 3), 0.1, np.float32)
+    light[118:138, 246:266] = 50
+    quat = rotation.quat_looking_at(0, 0)
+    spec = spec_between(quat, turned(quat, 0, 20, 0), n=21)
+    blurs = {}
+    for clip in ("frame", "sensor"):
+        options = PanoramaOptions(clip=clip, response="srgb")
+        sample = render.render_sample(spec, level_of(light), options)
+        blurs[clip] = sample.blur
+        assert sample.meta["exact_mean"] == (clip == "frame")
+        assert sample.frames[1].max() == 255 and sample.frames[1].min() == 89
+    assert (blurs["sensor"] == 255).mean() > 0.05 > (blurs["frame"] == 255).mean()
+    with pytest.raises(ValueError, match="--response srgb with --clip sensor"):
+        PanoramaOptions(clip="sensor")
+
+
+def test_without_light_beyond_white_it_does_not_matter_where_it_is_clipped():
+    level, spec = level_of(_real_light() * 0.9), panorama_spec("d", "a.png", 0, PanoramaOptions())
+    one, other = (
+        render.render_sample(spec, level, PanoramaOptions(clip=clip, response="srgb")).blur
+        for clip in ("frame", "sensor")
+    )
+    assert np.abs(one.astype(int) - other).max() <= 2
+
+
+def test_high_quality_is_nearer_to_the_area_of_each_pixel():
+    rng = np.random.default_rng(0)
+    light = rng.random((1024, 2048, 3)).astype(np.float32)
+    camera, quat = centred_camera((24, 24), 60.0), rotation.quat_looking_at(30, 10)
+    path = rotation.slerp(quat, turned(quat, 5, 5, 5), np.linspace(0, 1, 3))
+    (exact,) = render.render_views(level_of(light, 41), camera, path[:1])
+    errors = [
+        np.abs(next(render.render_views(level_of(light, fineness), camera, path)) - exact).mean()
+        for fineness in (3, 5)
+    ]
+    assert errors[1] < 0.7 * errors[0]
+
+
 # --- sources of every kind -------------------------------------------------------------------
 
 
@@ -223,20 +285,19 @@ def test_the_metadata_of_a_crop_describe_the_crop():
 def test_every_kind_of_source_shows_the_same_picture(tmp_path, suffix):
     smooth = cv2.GaussianBlur(make_picture(128, 256), (0, 0), 2)
     write_image(tmp_path / f"a.{suffix}", smooth)
-    level = load_level(tmp_path / f"a.{suffix}", centred_camera((32, 32), 60.0))
+    level = load_level(tmp_path / f"a.{suffix}", seen_by(32))
     codes = render.encode_frame(level.padded[1:-1, 1:-1])
     assert np.abs(codes.astype(int) - smooth).mean() < (5 if suffix in ("jpg", "webp") else 0.01)
 
 
 def test_sixteen_bits_grey_and_alpha_are_read(tmp_path):
-    camera = centred_camera((32, 32), 60.0)
     grey = make_picture(128, 256)[..., 0]
     deep = (grey.astype(np.uint16) * 257)[..., None].repeat(3, -1)
     alpha = np.dstack([make_picture(128, 256)[..., ::-1], np.full((128, 256), 7, np.uint8)])
     for name, image in (("grey", grey), ("deep", deep), ("alpha", alpha)):
         cv2.imwrite(str(tmp_path / f"{name}.png"), image)
     levels = {
-        name: render.encode_frame(load_level(tmp_path / f"{name}.png", camera).padded[1:-1, 1:-1])
+        name: render.encode_frame(load_level(tmp_path / f"{name}.png", seen_by(32)).padded[1:-1, 1:-1])
         for name in ("grey", "deep", "alpha")
     }
     assert np.array_equal(levels["grey"], np.repeat(grey[..., None], 3, -1))
@@ -247,11 +308,10 @@ def test_sixteen_bits_grey_and_alpha_are_read(tmp_path):
 def test_hdr_light_is_exposed_by_its_median_or_by_stops(tmp_path):
     light = np.random.default_rng(0).lognormal(2, 1, (64, 128, 3)).astype(np.float32)
     cv2.imwrite(str(tmp_path / "a.hdr"), light[..., ::-1])
-    camera = centred_camera((32, 32), 60.0)
-    auto = load_level(tmp_path / "a.hdr", camera).padded[1:-1, 1:-1]
+    auto = load_level(tmp_path / "a.hdr", seen_by(32)).padded[1:-1, 1:-1]
     luminance = auto @ np.array([0.2126, 0.7152, 0.0722])
     assert np.median(luminance) == pytest.approx(0.18, rel=1e-3)
-    stops = load_level(tmp_path / "a.hdr", camera, "-3").padded[1:-1, 1:-1]
+    stops = load_level(tmp_path / "a.hdr", seen_by(32, exposure="-3")).padded[1:-1, 1:-1]
     steps = light.max(-1, keepdims=True) / 8 / 128  # RGBE: eight bits beside the largest channel
     assert np.all(np.abs(stops - light / 8) <= steps)
     assert exposure_gain(light, "2") == 4
@@ -263,12 +323,12 @@ def test_hdr_light_is_exposed_by_its_median_or_by_stops(tmp_path):
 def test_a_picture_of_another_shape_is_refused(tmp_path, shape, words):
     write_image(tmp_path / "a.png", make_picture(*shape))
     with pytest.raises(ValueError, match=words):
-        load_level(tmp_path / "a.png", centred_camera((32, 32), 60.0))
+        load_level(tmp_path / "a.png", seen_by(32))
 
 
 def test_a_picture_within_one_percent_of_two_to_one_is_taken(tmp_path):
     write_image(tmp_path / "a.png", make_picture(100, 202))
-    assert load_level(tmp_path / "a.png", centred_camera((32, 32), 60.0)).size_hw == (100, 202)
+    assert load_level(tmp_path / "a.png", seen_by(32)).size_hw == (100, 202)
 
 
 def test_what_is_no_image_is_refused(tmp_path):
@@ -276,14 +336,14 @@ def test_what_is_no_image_is_refused(tmp_path):
     (tmp_path / "b.png").write_bytes(b"")
     for name in ("a.jpg", "b.png"):
         with pytest.raises(ValueError):
-            load_level(tmp_path / name, centred_camera((32, 32), 60.0))
+            load_level(tmp_path / name, seen_by(32))
 
 
 def test_a_large_picture_is_shrunk_in_linear_light(tmp_path):
     stripes = np.zeros((1024, 2048, 3), np.uint8)
     stripes[:, ::2] = 255
     write_image(tmp_path / "a.png", stripes)
-    level = load_level(tmp_path / "a.png", centred_camera((8, 8), 60.0))
+    level = load_level(tmp_path / "a.png", seen_by(8))
     assert level.size_hw[1] < 600
     assert level.padded[2:-2, 2:-2].mean() == pytest.approx(0.5, abs=0.01)
 
