@@ -26,7 +26,7 @@ demo: install
 	$(BIN)/blursynth gopro --src $(DEMO)/sources/gopro --out $(DEMO)/shards --n 7 --crop 128
 	$(BIN)/blursynth info $(DEMO)/shards
 	$(BIN)/blurvid train --shards $(DEMO)/shards --out $(DEMO)/run \
-	    --width 8 --crop 64 --steps 120 --order canonical --validate-samples 24
+	    --width 8 --crop 64 --steps 200 --lr 1e-3 --order canonical --validate-every 100 --validate-samples 8
 	$(BIN)/blurvid evaluate --checkpoint $(DEMO)/run/best.safetensors --shards $(DEMO)/shards \
 	    --limit 24 --out $(DEMO)/evaluation
 	mkdir -p $(DEMO)/held-out

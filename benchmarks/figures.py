@@ -47,7 +47,7 @@ def exposure(camera: CameraOptions, at_deg: tuple[float, float], beta_deg: Seque
 def sample_figure(path: Path) -> np.ndarray:
     """The blurred image beside the first, middle and last frame."""
     options, spec = exposure(CameraOptions(size=256), TREE, (5.0, 8.0, -3.0))
-    level = load_level(path, options.camera.rendered())
+    level = load_level(path, options)
     sample = render_sample(spec, level, options)
     names = (f"blur: mean of {spec.n}", "first frame", "middle frame", "last frame")
     return row([labelled(i, n) for i, n in zip([sample.blur, *sample.frames], names, strict=True)])
@@ -59,7 +59,7 @@ def peers_figure(path: Path, reference: Path | None) -> np.ndarray:
     quat = rotation.slerp(*(np.array(q) for q in spec.quat_first_last), np.array([0.5]))[0]
     rgb = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     views = {name: make(rgb)(spec.camera, quat) for name, make in PEERS.items()}
-    level = load_level(path, options.camera.rendered())
+    level = load_level(path, options)
     views["blursynth"] = render_sample(spec, level, options).frames[1]
     notes = dict.fromkeys(views, "")
     if reference:
@@ -89,7 +89,7 @@ def cameras_figure(path: Path) -> np.ndarray:
     for xi in (0.0, 0.5, 1.0):
         camera = CameraOptions(size=300, hfov_deg=140.0, xi=xi)
         options, spec = exposure(camera, MARKET, (0.0, 1.0, 0.0))
-        level = load_level(path, camera.rendered())
+        level = load_level(path, options)
         frame = render_sample(spec, level, options).frames[1]
         pictures.append(labelled(frame, f"xi = {xi:g}"))
     return row(pictures)

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from blursynth import panorama, schema
-from blursynth.camera import Camera
 from blursynth.schema import Sample
+from blursynth.spec import PanoramaOptions
 
 
 def panorama_floor(path: Path, flags: int, images: Iterable[np.ndarray]) -> None:
@@ -51,9 +51,9 @@ def images_of(samples: Iterable[Sample]) -> Sequence[np.ndarray]:
     return [image for sample in samples for image in (sample.blur, *sample.frames)]
 
 
-def decode_flags(path: Path, camera: Camera) -> int:
-    """The flags, and by them the scale, with which ours decodes the panorama for this camera."""
+def decode_flags(path: Path, options: PanoramaOptions) -> int:
+    """The flags, and by them the scale, with which ours decodes the panorama."""
     with mock.patch.object(cv2, "imdecode", wraps=cv2.imdecode) as spied:
-        panorama.load_level(path, camera)
+        panorama.load_level(path, options)
     (_, flags), _ = spied.call_args
     return flags

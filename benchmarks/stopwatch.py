@@ -25,6 +25,9 @@ class Cost:
         return Cost(self.wall * factor, self.cpu * factor)
 
 
+NOTHING = Cost(0.0, 0.0)
+
+
 def cost_of(work: Callable[[], Any]) -> Cost:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
@@ -59,26 +62,23 @@ def ratio(costs: list[Cost], to: list[Cost], clock: str = "wall") -> float:
 
 @dataclass
 class Ledger:
-    """Seconds by the clock in each row, each moment counted once: in the innermost of them."""
+    """The cost of each row, each moment counted once: in the innermost of them."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    _open: list[list[float]] = field(default_factory=list)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    _inside: list[Cost] = field(default_factory=list)
 
     def booked(self, function: Callable, row: str) -> Callable:
-        """The function, whose time is booked to the row, less what is booked inside of it."""
-        self.seconds.setdefault(row, 0.0)
+        """The function, whose cost is booked to the row, less what is booked inside of it."""
+        self.costs.setdefault(row, NOTHING)
 
         def wrapper(*args, **named):
-            began = time.perf_counter()
-            self._open.append([0.0])
-            try:
-                return function(*args, **named)
-            finally:
-                whole = time.perf_counter() - began
-                (inside,) = self._open.pop()
-                self.seconds[row] += whole - inside
-                if self._open:
-                    self._open[-1][0] += whole
+            results = []
+            self._inside.append(NOTHING)
+            whole = cost_of(lambda: results.append(function(*args, **named)))
+            self.costs[row] += whole + self._inside.pop() * -1
+            if self._inside:
+                self._inside[-1] += whole
+            return results[0]
 
         return wrapper
 

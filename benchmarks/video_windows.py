@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cv2
 import ours
-from bench import Bench, median_rows, print_rows, say
+from bench import Bench, median_rows, print_rows, say, say_ratio
 from floors import images_of, windows_floor
-from stopwatch import alternate, cost_of, ratio, seconds
+from stopwatch import alternate, cost_of, seconds
 
 from blursynth import generate, light, plan, schema, shards, sources, windows
 
@@ -48,8 +48,7 @@ def part_video(bench: Bench, given: Path | None, count: int = 48) -> None:
     print_rows(rows, samples, median_rows(floor_rows, floor, bench.rounds))
     costs = alternate({"ours": ours_work, "floor": partial(cost_of, floor)}, bench.rounds)
     say("windows/s per core", f"{samples / seconds(costs['ours']):.2f}")
-    wall, cpu = (ratio(costs["ours"], costs["floor"], clock) for clock in ("wall", "cpu"))
-    say("time over the floor's (by CPU time)", f"{wall:.2f} ({cpu:.2f})", "<= 1.2", wall <= 1.2)
+    say_ratio("time over the floor's", costs["ours"], costs["floor"], most=1.2)
 
 
 def _pan(path: Path, folder: Path, count: int) -> Path:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -240,9 +240,15 @@ def _made(
         batch_size=1,
     )
     return parallel(
-        joblib.delayed(_numbered)(number, make_shard, shard, maker, **named)
+        joblib.delayed(_numbered)(number, make_shard, _anywhere(shard), maker, **named)
         for number, shard in enumerate(waiting)
     )
+
+
+def _anywhere(shard: ShardPlan) -> ShardPlan:
+    """The same place, also for a process that was started in another folder."""
+    folder = str(Path(shard.name.folder).absolute())
+    return replace(shard, name=replace(shard.name, folder=folder))
 
 
 def _numbered(number: int, function: Callable, *args, **named) -> tuple:

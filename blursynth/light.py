@@ -28,6 +28,26 @@ def linear_to_srgb(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
+WHITE_STEPS = 65535  # linear light in 16 bits: white; the darkest sRGB code is 20 steps wide
+
+
+@lru_cache
+def linear_steps(depth: type) -> np.ndarray:
+    """(256 or 65536,) uint16: linear light in WHITE_STEPS of every sRGB code of that depth."""
+    codes = np.arange(np.iinfo(depth).max + 1)
+    table = np.rint(srgb_to_linear(codes / codes[-1]) * WHITE_STEPS).astype(np.uint16)
+    table.setflags(write=False)
+    return table
+
+
+@lru_cache
+def srgb_codes() -> np.ndarray:
+    """(65536,) uint8: the sRGB code of every step of linear light."""
+    table = np.rint(linear_to_srgb(np.arange(WHITE_STEPS + 1) / WHITE_STEPS) * 255).astype(np.uint8)
+    table.setflags(write=False)
+    return table
+
+
 RESPONSES: dict[str, tuple[Callable, Callable]] = {
     "identity": (lambda value: value, lambda light: light),
     "gamma2.2": (lambda value: value**2.2, lambda light: light ** (1 / 2.2)),

@@ -7,8 +7,8 @@ and the options alone, never on other sources, jobs or the clock (spec 2.4, laws
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from .spec import (
     RotationOptions,
     VideoOptions,
     WindowSpec,
+    options_to_dict,
 )
 
 SPLITS = ("train", "test")
@@ -323,7 +324,7 @@ def plan_panoramas(
             counts = evenly_dealt(total, {s.name: 1 for s in members})
         takes = [Take(s, tuple(range(counts[s.name]))) for s in members if counts[s.name]]
         shards += _named(out, data_set, split, pack_whole(takes, data_set.samples_per_shard))
-    shaping = {**asdict(options), **asdict(data_set), "per_panorama": per_panorama}
+    shaping = options_to_dict(options, data_set, per_panorama=per_panorama)
     return DataSetPlan("panorama", out / data_set.name, shaping, tuple(sources), tuple(shards))
 
 
@@ -347,10 +348,18 @@ def plan_windows(
             numbers = window_rank(scene.name, round_size, count, options.seed)
             takes.append(Take(scene, tuple(sorted(numbers, key=lambda k: (k % round_size, k)))))
         shards += _named(out, data_set, split, pack_cut(takes, data_set.samples_per_shard))
-    shared = shared_clips(split_of)
-    notes = (f"training and test scenes share the clips {', '.join(shared)}",) if shared else ()
-    shaping = {**asdict(options), **asdict(data_set)}
+    notes = tuple(_remarks(sources, split_of))
+    shaping = options_to_dict(options, data_set)
     return DataSetPlan("video", out / data_set.name, shaping, tuple(sources), tuple(shards), notes)
+
+
+def _remarks(sources: Sequence[Scene], split_of: dict[str, str]) -> Iterator[str]:
+    """What a user should know of the scenes, and is no failure."""
+    if shared := shared_clips(split_of):
+        yield f"training and test scenes share the clips {', '.join(shared)}"
+    if gaps := [s.name for s in sources if s.numbers[-1] - s.numbers[0] >= len(s.numbers)]:
+        others = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+        yield f"frames are missing in the numbering of {gaps[0]}{others}; no window crosses them"
 
 
 def _named(

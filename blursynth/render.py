@@ -18,14 +18,13 @@ import numpy as np
 
 from . import rotation
 from .camera import Camera, hfov_deg_of, pixel_centres, project, rays
-from .light import linear_to_srgb, mean_of_frames
+from .light import WHITE_STEPS, mean_of_frames, srgb_codes
 from .motion import max_step_px, turned_positions
 from .panorama import Level, sample
 from .schema import SCHEMA_VERSION, Sample
 from .spec import PanoramaOptions, PanoramaSpec
 
 MOST_STRETCH = 1.8  # of a frame's pixel in the canvas, along each axis, either way
-LIGHT_STEPS = 65535
 
 
 def render_sample(spec: PanoramaSpec, level: Level, options: PanoramaOptions) -> Sample:
@@ -52,7 +51,7 @@ def _clipped_on_the_sensor(
     level: Level, spec: PanoramaSpec, times: np.ndarray, response: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """The frames, and the mean of the light itself, of which what is above white is lost last."""
-    lights = list(render_views(level, spec.camera, _orientations(spec, times)))
+    lights = list(render_views(level, spec.camera, _orientations(spec, times), as_light))
     return np.stack([encode_frame(light) for light in lights]), encode_frame(np.mean(lights, 0))
 
 
@@ -79,11 +78,11 @@ def render_views(
     level: Level,
     camera: Camera,
     quats_wxyz: np.ndarray,
-    develop: Callable[[np.ndarray], np.ndarray] = lambda light: light,
+    develop: Callable[[np.ndarray], np.ndarray],
 ) -> Iterator[np.ndarray]:
     """(H, W, 3) views, one for each orientation on a path, in order.
 
-    develop: what is done to the canvas's linear light, float32, before views are sampled from it.
+    develop: `encode_frame` or `as_light`, done to the canvas before views are sampled from it.
     """
     if len(quats_wxyz) == 1:
         canvas = _canvas_of_one(camera, quats_wxyz[0], level.fineness)
@@ -97,18 +96,22 @@ def render_views(
     picture = develop(_photograph(level, canvas))
     turns = rotation.matrices(canvas.quat_wxyz).T @ rotation.matrices(quats_wxyz)
     for turn in turns:
-        yield _view(picture, canvas, camera, turn)
+        yield cv2.cvtColor(_view(picture, canvas, camera, turn), cv2.COLOR_RGBA2RGB)
 
 
 def encode_frame(light: np.ndarray) -> np.ndarray:
-    """(H, W, 3) float32 linear light -> uint8 sRGB, clipped at white, rounded."""
-    return _srgb_table()[cv2.multiply(light, (LIGHT_STEPS,) * 4, dtype=cv2.CV_16U)]
+    """(H, W, 3 or 4) linear light -> uint8 sRGB, clipped at white, rounded.
+
+    Light is uint16 in WHITE_STEPS, or float32 with 1 = white.
+    """
+    if light.dtype != np.uint16:
+        light = cv2.multiply(light, (WHITE_STEPS,) * 4, dtype=cv2.CV_16U)
+    return cv2.LUT(light, srgb_codes())
 
 
-@lru_cache
-def _srgb_table() -> np.ndarray:
-    codes = linear_to_srgb(np.arange(LIGHT_STEPS + 1) / LIGHT_STEPS)
-    return np.rint(codes * 255).astype(np.uint8)
+def as_light(light: np.ndarray) -> np.ndarray:
+    """Linear light as the level holds it -> float32 with 1 = white."""
+    return light / np.float32(WHITE_STEPS) if light.dtype == np.uint16 else light
 
 
 # --- canvases --------------------------------------------------------------------------------
@@ -116,16 +119,25 @@ def _srgb_table() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A finer and larger camera of the same kind and its orientation."""
+    """A finer and larger camera of the same kind and its orientation.
+
+    fineness: its pixels per pixel of the frames' camera, along each side.
+    """
 
     camera: Camera
     quat_wxyz: np.ndarray
+    fineness: int
+
+    @property
+    def centre(self) -> float:
+        """Where in a pixel the middle of the box over `fineness` pixels lies."""
+        return 0.5 if self.fineness % 2 else 0.0
 
 
 def _canvas_of_one(camera: Camera, quat_wxyz: np.ndarray, fineness: int) -> Canvas:
     """The frame's own camera, finer."""
     whole = np.array(camera.size_hw[::-1])
-    return Canvas(_finer(camera, np.zeros(2), whole, fineness), quat_wxyz)
+    return Canvas(_finer(camera, np.zeros(2), whole, fineness), quat_wxyz, fineness)
 
 
 def _canvas_of_all(camera: Camera, quats_wxyz: np.ndarray, fineness: int) -> Canvas | None:
@@ -139,7 +151,7 @@ def _canvas_of_all(camera: Camera, quats_wxyz: np.ndarray, fineness: int) -> Can
     low, high = np.floor(seen.min((0, 1))) - 1, np.ceil(seen.max((0, 1))) + 1
     if np.prod(high - low) > len(quats_wxyz) * np.prod(camera.size_hw):
         return None
-    return Canvas(_finer(camera, low, high - low, fineness), middle)
+    return Canvas(_finer(camera, low, high - low, fineness), middle, fineness)
 
 
 def _finer(
@@ -167,10 +179,8 @@ def _little_stretched(points: np.ndarray, camera: Camera, turns: np.ndarray) -> 
 
 
 def _photograph(level: Level, canvas: Canvas) -> np.ndarray:
-    """The canvas in linear light, float32, each value the mean over one pixel of the frames' camera.
-
-    The value at (row i, column j) is that of the camera pixel centred on that canvas pixel.
-    """
+    """The canvas in linear light, each value the mean over one pixel of the frames' camera: that
+    centred on the canvas pixel, or, where the fineness is even, on its left upper corner."""
     fine = sample(level, canvas.camera, rotation.matrices(canvas.quat_wxyz))
     return cv2.blur(fine, (level.fineness,) * 2, borderType=cv2.BORDER_REPLICATE)
 
@@ -178,22 +188,24 @@ def _photograph(level: Level, canvas: Canvas) -> np.ndarray:
 def _view(picture: np.ndarray, canvas: Canvas, camera: Camera, turn: np.ndarray) -> np.ndarray:
     """One bilinear sample of the canvas per pixel of a frame turned against it."""
     if camera.xi == 0:
-        to_canvas = _intrinsics(canvas.camera) @ turn @ np.linalg.inv(_intrinsics(camera))
+        to_canvas = _intrinsics(canvas.camera, canvas.centre) @ turn @ np.linalg.inv(_intrinsics(camera))
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = camera.size_hw[::-1]
         return cv2.warpPerspective(
             picture, to_canvas, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
-    xy = (project(_rays_of(camera) @ turn.T, canvas.camera) - 0.5).astype(np.float32)
+    xy = (project(_rays_of(camera) @ turn.T, canvas.camera) - canvas.centre).astype(np.float32)
     return cv2.remap(
         picture, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
 
 
-def _intrinsics(camera: Camera) -> np.ndarray:
-    """K with respect to array indices, in which pixel centres are whole numbers, as OpenCV has it."""
+def _intrinsics(camera: Camera, centre: float = 0.5) -> np.ndarray:
+    """K with respect to array indices; centre: where in its pixel the value of an index lies."""
     x, y = camera.principal_xy
-    return np.array([[camera.focal_px, 0, x - 0.5], [0, camera.focal_px, y - 0.5], [0, 0, 1]])
+    return np.array(
+        [[camera.focal_px, 0, x - centre], [0, camera.focal_px, y - centre], [0, 0, 1]]
+    )
 
 
 @lru_cache(maxsize=4)

@@ -17,7 +17,7 @@ from .schema import IndexedSample, Sample, ShardIndex, decode_index
 from .shards import Failure, as_stored
 from .sources import Digests, Panorama, Scene, find_panoramas, find_scenes
 from .spec import options_from_dict
-from .verify import DataSet, Fault, Split, place_of
+from .verify import DataSet, Fault, Redrawn, Split, place_of
 from .verify_shard import read_sample
 
 MAKERS = {"panorama": PanoramaMaker, "video": WindowMaker}
@@ -33,15 +33,6 @@ class _Shard:
     maker: PanoramaMaker | WindowMaker
     sources: dict[str, Panorama | Scene]
     tolerance: int
-
-
-@dataclass(frozen=True)
-class Redrawn:
-    """How many samples were drawn anew, how many codes they may differ by, and those that do."""
-
-    samples: int
-    tolerance: int
-    faults: tuple[Fault, ...]
 
 
 def rerender(

@@ -60,8 +60,9 @@ class Scene:
 
 def find_panoramas(src: Path, digests: Digests) -> tuple[list[Panorama], list[Failure]]:
     """Every panorama below `src`, sorted by name; what is no file or cannot be read is a failure."""
+    src = _existing_folder(src, "panoramas").absolute()
     files, failures = [], []
-    for path in _walk(_existing_folder(src, "panoramas"), failures):
+    for path in _walk(src, failures):
         name = source_name(path, src)
         if path.suffix.lower() == ".exr":
             failures.append(Failure(name, "OpenEXR is not read; convert it to Radiance .hdr"))
@@ -85,6 +86,7 @@ def find_scenes(src: Path, digests: Digests) -> tuple[list[Scene], list[Failure]
     if not src.exists():
         raise ValueError(f"expected high-speed video in {src}, found no such folder or file; "
                          "name it with --src")
+    src = src.absolute()
     scenes, failures = [], []
     for path, files in sorted(_scene_places(src, failures)):
         name = source_name(path, src) if path != src else path.name

@@ -18,7 +18,7 @@ CLIP_CHOICES = ("frame", "sensor")
 class Quality:
     """How finely panoramas are rendered (spec 5.1).
 
-    fineness: canvas pixels per camera pixel, along each side; odd, so that a box has a centre.
+    fineness: canvas pixels per camera pixel, along each side.
     least_density, most_density: samples of the level per camera pixel, at the image's centre.
     JPEGs are decoded at the smallest scale that keeps the least; what is finer than the most is
     area-averaged to it.
@@ -29,7 +29,7 @@ class Quality:
     most_density: float
 
 
-QUALITIES = {"default": Quality(3, 3.0, 4.5), "high": Quality(5, 6.0, 9.0)}
+QUALITIES = {"default": Quality(2, 3.0, 4.5), "high": Quality(5, 6.0, 9.0)}
 
 
 def _expect(condition: bool, expected: str, found: object) -> None:
@@ -113,7 +113,7 @@ class PanoramaOptions:
                 stops = float(self.exposure)
             except ValueError:
                 stops = np.nan
-            _expect(np.isfinite(stops), "--exposure auto or a number of stops", self.exposure)
+            _expect(abs(stops) <= 100, "--exposure auto or up to 100 stops", self.exposure)
 
 
 @dataclass(frozen=True)
@@ -225,8 +225,14 @@ def options_to_dict(
 
 
 def options_from_dict(kind: str, stored: dict) -> PanoramaOptions | VideoOptions:
-    """The inverse of `options_to_dict` for what shapes the pixels; KeyError where some are missing."""
+    """The inverse of `options_to_dict`, for what shapes the pixels."""
     options = OPTIONS_OF_KIND[kind]
-    values = {field.name: stored[field.name] for field in fields(options)}
-    parts = {name: part(**values[name]) for name, part in PARTS.items() if name in values}
-    return options(**{**values, **parts})
+    try:
+        values = {field.name: stored[field.name] for field in fields(options)}
+        parts = {name: part(**values[name]) for name, part in PARTS.items() if name in values}
+        return options(**{**values, **parts})
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected the options of this version of blursynth, found others ({error}); "
+            "make the data set anew"
+        ) from error

@@ -83,6 +83,11 @@ class Verified:
     unfinished: tuple[str, ...]
 
 
+def count_shards(data_sets: Iterable[DataSet]) -> int:
+    """How many there are to read."""
+    return sum(len(split.shards) for data_set in data_sets for split in data_set.splits)
+
+
 def verify(
     data_sets: Sequence[DataSet],
     root: Path,
@@ -122,15 +127,27 @@ def _unfinished(data_set: DataSet, root: Path) -> list[str]:
     return [place_of(s.folder, root) for s in data_set.splits if not s.is_finished]
 
 
-def summary(verified: Verified) -> str:
-    """What was read and whether it is intact, in one line."""
-    read = f"{_count(verified.samples, 'sample')} in {_count(verified.shards, 'shard')}"
-    places = len({fault.place for fault in verified.faults})
-    state = "intact"
-    if verified.faults:
-        state = f"{_count(len(verified.faults), 'fault')} in {_count(places, 'file')}"
-    unfinished = f"; unfinished: {', '.join(verified.unfinished)}" if verified.unfinished else ""
-    return f"{read}: {state}{unfinished}"
+@dataclass(frozen=True)
+class Redrawn:
+    """What `rerender` did: how many samples, how many codes they may differ by, and those that do."""
+
+    samples: int
+    tolerance: int
+    faults: tuple[Fault, ...]
+
+
+def summary(verified: Verified, redrawn: Redrawn | None = None) -> str:
+    """What was read, and whether it is intact, in one line."""
+    faults = [*verified.faults, *(redrawn.faults if redrawn else ())]
+    parts = [f"{_count(verified.samples, 'sample')} in {_count(verified.shards, 'shard')} read"]
+    if redrawn:
+        within = " (within 1: another processor type or package)" if redrawn.tolerance else ""
+        parts.append(f"{_count(redrawn.samples, 'sample')} drawn anew{within}")
+    places = len({fault.place for fault in faults})
+    parts.append(f"{_count(len(faults), 'fault')} in {_count(places, 'file')}" if faults else "intact")
+    if verified.unfinished:
+        parts.append(f"unfinished, the same command goes on: {', '.join(verified.unfinished)}")
+    return "; ".join(parts)
 
 
 def _count(number: int, noun: str) -> str:

@@ -51,6 +51,21 @@ response = click.option(
 )
 
 
+def _checked_jobs(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    if value == 0:
+        raise click.BadParameter("expected 1 or more, or -1 for all processors, found 0")
+    return value
+
+
+jobs = click.option(
+    "--jobs",
+    default=-1,
+    show_default=True,
+    callback=_checked_jobs,
+    help="Processes; -1: all cores.",
+)
+
+
 def packing(command: Callable) -> Callable:
     """How samples are counted, split and packed: given to the command as `packing`, a dict."""
     options = [
@@ -74,7 +89,7 @@ def packing(command: Callable) -> Callable:
 def running(command: Callable) -> Callable:
     """How the work is done: given to the command as `run`, a RunOptions."""
     options = [
-        click.option("--jobs", default=-1, show_default=True, help="Processes; -1: all cores."),
+        jobs,
         click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
         click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
     ]
