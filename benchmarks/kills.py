@@ -57,7 +57,8 @@ def report(command: list[str], folder: Path, times: int, rng: random.Random) -> 
         victim, out = VICTIMS[number % len(VICTIMS)], folder / "killed"
         shutil.rmtree(out, ignore_errors=True)
         for _ in range(rng.randint(1, 3)):
-            at_work[victim] += kill_at(rng.uniform(0.3, seconds), victim, [*command, str(out)])
+            moment, pick = rng.uniform(0.3, seconds), rng.random()
+            at_work[victim] += kill_at(moment, victim, pick, [*command, str(out)])
             kills[victim] += 1
         found, _ = run_whole([*command, str(out)])
         rounds[victim] += 1
@@ -82,8 +83,11 @@ def run_whole(command: list[str]) -> tuple[dict[str, object], float]:
     return tree(Path(command[-1])), time.monotonic() - began
 
 
-def kill_at(seconds: float, victim: str, command: list[str]) -> bool:
-    """Starts a run and kills the victim after so many seconds; whether it was still at work."""
+def kill_at(seconds: float, victim: str, pick: float, command: list[str]) -> bool:
+    """Starts a run and kills the victim after so many seconds; whether it was still at work.
+
+    pick: which job, from 0 to 1; where there is none yet, the main process is killed.
+    """
     run = subprocess.Popen(
         [*PROGRAM, *command],
         stdout=subprocess.DEVNULL,
@@ -92,12 +96,11 @@ def kill_at(seconds: float, victim: str, command: list[str]) -> bool:
     )
     time.sleep(seconds)
     was_at_work = run.poll() is None
-    if victim == "process group" and was_at_work:
+    jobs = jobs_of(run.pid) if victim == "one job" else []
+    if jobs:
+        os.kill(jobs[int(pick * len(jobs))], signal.SIGKILL)
+    elif victim == "process group" and was_at_work:
         os.killpg(run.pid, signal.SIGKILL)
-    elif victim == "main process":
-        run.kill()
-    elif jobs := jobs_of(run.pid):
-        os.kill(random.choice(jobs), signal.SIGKILL)
     else:
         run.kill()
     run.wait()
@@ -106,9 +109,12 @@ def kill_at(seconds: float, victim: str, command: list[str]) -> bool:
 
 def jobs_of(main: int) -> list[int]:
     """The process numbers of its joblib workers (Linux)."""
-    children = Path(f"/proc/{main}/task/{main}/children")
-    numbers = children.read_text().split() if children.exists() else []
-    return [int(n) for n in numbers if b"popen_loky" in Path(f"/proc/{n}/cmdline").read_bytes()]
+    try:
+        numbers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        commands = {int(n): Path(f"/proc/{n}/cmdline").read_bytes() for n in numbers}
+    except OSError:
+        return []
+    return [number for number, command in commands.items() if b"popen_loky" in command]
 
 
 def tree(out: Path) -> dict[str, object]:

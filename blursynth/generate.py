@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import threading
 import time
 import warnings
@@ -11,13 +9,13 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import joblib
 
 from .files import TEMPORARY_SUFFIX, held_alone, remove_temporaries
+from .jobs import begin_job
 from .manifest import manifest_path, prepare_folder, run_facts, splits_of, write_manifests
 from .panorama import load_level
 from .plan import DataSetPlan, ShardPlan, Take, panorama_spec, window_spec, window_starts
@@ -80,29 +78,6 @@ def make_shard(
         )
     finally:
         progress.unlink(missing_ok=True)
-
-
-def begin_job() -> None:
-    """What comes first in each joblib task: one thread, no print of OpenCV's, no life of its own."""
-    cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    _leave_with_parent()
-
-
-@lru_cache
-def _leave_with_parent() -> None:
-    """A process that was started to make shards ends soon after the one that started it, which may
-    have been killed: else it would work on, and wait for more, beside the run that goes on."""
-    if multiprocessing.parent_process() is None:
-        return
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(POLL_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _results(

@@ -92,3 +92,9 @@ def mean_of_frames(frames: Iterable[np.ndarray], response: str) -> np.ndarray:
     for count, frame in enumerate(frames, 2):
         total += frame if exact else decode_codes(frame, response)
     return np.rint(total / count).astype(np.uint8) if exact else encode_codes(total / count, response)
+
+
+def clipped_share(frame: np.ndarray) -> float:
+    """Share of the pixels of (H, W, 3) uint8 that have a channel at 255."""
+    below = cv2.countNonZero(cv2.inRange(frame, (0, 0, 0), (254, 254, 254)))
+    return 1 - below / (frame.shape[0] * frame.shape[1])

@@ -51,7 +51,7 @@ def load_level(path: Path, options: PanoramaOptions) -> Level:
     _refuse_other_shapes(image.shape)
     linear = _linear_rgb(image)
     if path.suffix.lower() == ".hdr":
-        linear = linear * exposure_gain(linear, options.exposure)
+        linear = exposed(linear, options.exposure)
     return level_of(_shrunk(linear, camera, quality), quality.fineness)
 
 
@@ -64,6 +64,15 @@ def level_of(linear: np.ndarray, fineness: int = QUALITIES["default"].fineness) 
     padded[[0, -1], 1:-1] = np.roll(inside[[0, -1]], width // 2, axis=1)
     padded[:, 0], padded[:, -1] = padded[:, -2], padded[:, 1]
     return Level(padded, (height, width), fineness)
+
+
+def exposed(linear: np.ndarray, exposure: str) -> np.ndarray:
+    """HDR light multiplied by its gain; ValueError where float32 cannot hold sums of it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        linear = linear * exposure_gain(linear, exposure)
+    if not np.max(linear) < MOST_LIGHT:
+        raise ValueError(f"its light is too great for --exposure {exposure}")
+    return linear
 
 
 def exposure_gain(linear: np.ndarray, exposure: str) -> float:
@@ -141,13 +150,13 @@ def _read(path: Path, camera: Camera, quality: Quality) -> np.ndarray:
 
 def _linear_rgb(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) linear light RGB of what was decoded: uint16 steps, or float32 as it is."""
+    if image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ValueError(f"expected 8 or 16 bits per channel or Radiance .hdr, found {image.dtype}")
     rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     if rgb.dtype == np.float32:
         if not np.all(np.isfinite(rgb)):
             raise ValueError("it holds values that are not finite")
         return np.maximum(rgb, 0)
-    if rgb.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected 8 or 16 bits per channel or Radiance .hdr, found {rgb.dtype}")
     return cv2.LUT(rgb, linear_steps(rgb.dtype.type))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -297,7 +298,7 @@ class DataSetPlan:
     shards: tuple[ShardPlan, ...]
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         return fingerprint_of(self.kind, self.options, self.sources)
 

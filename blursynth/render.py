@@ -18,7 +18,7 @@ import numpy as np
 
 from . import rotation
 from .camera import Camera, hfov_deg_of, pixel_centres, project, rays
-from .light import WHITE_STEPS, mean_of_frames, srgb_codes
+from .light import WHITE_STEPS, clipped_share, mean_of_frames, srgb_codes
 from .motion import max_step_px, turned_positions
 from .panorama import Level, sample
 from .schema import SCHEMA_VERSION, Sample
@@ -35,7 +35,7 @@ def render_sample(spec: PanoramaSpec, level: Level, options: PanoramaOptions) ->
     missing = [t for t, at in zip(spec.times, stored_at, strict=True) if at is None]
     extra = iter(render_frames(level, spec, np.array(missing)) if missing else [])
     stored = [next(extra) if at is None else frames[at] for at in stored_at]
-    clipped = float(np.mean(np.any(frames[spec.n // 2] == 255, axis=-1)))
+    clipped = clipped_share(frames[spec.n // 2])
     return Sample(spec.key, blur, np.stack(stored), _metadata(spec, options, clipped))
 
 

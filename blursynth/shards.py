@@ -157,7 +157,10 @@ def finished_index(name: ShardName, fingerprint: str) -> ShardIndex | None:
     """The index of a shard that is done, None where it is not: the one place that decides it."""
     if not name.index.exists() or not name.tar.exists():
         return None
-    index = decode_index(name.index.read_bytes(), str(name.index))
+    try:
+        index = decode_index(name.index.read_bytes(), str(name.index))
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it, and its shard is made anew") from error
     whole = name.tar.stat().st_size == index.tar_bytes
     return index if whole and index.fingerprint == fingerprint else None
 

@@ -21,6 +21,7 @@ from .schema import SCHEMA_VERSION, encode_json
 from .sources import clip_of
 from .verify_shard import ShardReport, read_shard
 
+INDEXES = "[!.]*-??????.json"
 SHAPING = ("schema", "kind", "options", "sources")
 
 
@@ -52,7 +53,7 @@ class Split:
     @property
     def shards(self) -> list[Path]:
         """The tars that are there or should be; without an index, only where the split is finished."""
-        indexed = {p.with_suffix(".tar") for p in self.folder.glob("[!.]*-*.json")}
+        indexed = {p.with_suffix(".tar") for p in self.folder.glob(INDEXES)}
         found = self.folder.glob("[!.]*.tar") if self.is_finished else []
         return sorted({*indexed, *found, *(self.folder / tar for tar in self.listed)})
 
@@ -168,10 +169,10 @@ def find_data_sets(root: Path) -> list[DataSet]:
     if not root.is_dir():
         raise ValueError(f"expected a folder of data sets at {root}, found no such folder")
     root = root.absolute()
-    files = [*root.rglob("*.tar"), *root.rglob("*.json")]
+    files = [path for pattern in ("*.tar", INDEXES, MANIFEST_NAME) for path in root.rglob(pattern)]
     splits = {path.parent for path in files if path.parent.name in SPLITS}
     folders = {split.parent for split in splits}
-    folders |= {path.parent for path in files if path.name == PLAN_NAME}
+    folders |= {path.parent for path in root.rglob(PLAN_NAME)}
     if not folders:
         raise ValueError(
             f"expected shards (<data set>/<split>/*.tar with their .json) below {root}, found "

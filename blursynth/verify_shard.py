@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .files import sha256_of
-from .generate import begin_job
+from .jobs import begin_job
 from .light import mean_of_frames
 from .manifest import listed_shard
 from .plan import source_digest

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .imagefile import decode_file
-from .light import mean_of_frames
+from .light import clipped_share, mean_of_frames
 from .schema import SCHEMA_VERSION, Sample
 from .shards import Failure
 from .sources import Scene
@@ -54,7 +54,7 @@ def _metadata(scene: Scene, spec: WindowSpec, options: VideoOptions, cut: np.nda
         "exact_mean": True,
         "seed": options.seed,
         "direction": direction_of(cut),
-        "clipped": float(np.mean(np.any(middle == 255, axis=-1))),
+        "clipped": clipped_share(middle),
         "scene": scene.name.rpartition("/")[2],
         "first_frame": frame_name(scene, spec.start),
         "crop_xywh": list(spec.crop_xywh),

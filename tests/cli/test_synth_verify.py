@@ -1,29 +1,10 @@
 """`blursynth verify` as users type it: one line for each fault, one that sums up, exit codes."""
 
 import shutil
-import sys
 
 import pytest
 
-from blurcli import errors, synth
-
-from ..conftest import make_picture, write_image
-
-
-def run(capfd, *arguments):
-    """Exit code, stdout and stderr of `blursynth` with these arguments."""
-    try:
-        sys.argv = ["blursynth", *map(str, arguments)]
-        errors.run(synth.blursynth)
-    except SystemExit as exit_:
-        out, err = capfd.readouterr()
-        return int(exit_.code or 0), out, err
-    raise AssertionError("the program did not exit")
-
-
-@pytest.fixture(autouse=True)
-def argv(monkeypatch):
-    monkeypatch.setattr(sys, "argv", sys.argv)
+from .test_synth import argv, run  # noqa: F401
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from blurcli import errors, synth
+from blurcli import synth
 from blursynth import files, verify
 from blursynth.manifest import DIGESTS_NAME
 from blursynth.schema import encode_index
 from blursynth.shards import ShardName, write_shard
 
+from ..cli.test_synth import argv, run  # noqa: F401
 from ..conftest import make_picture, make_sample, write_image, write_scene
 
 DRIVER = Path(__file__).with_name("dying.py")
@@ -33,22 +34,6 @@ POINTS = {
     "before the manifest": ("before", "manifest.json"),
     "between the manifests": ("after", "manifest.json"),
 }
-
-
-def run(capfd, *arguments):
-    """Exit code, stdout and stderr of `blursynth` with these arguments, in this process."""
-    try:
-        sys.argv = ["blursynth", *map(str, arguments)]
-        errors.run(synth.blursynth)
-    except SystemExit as exit_:
-        out, err = capfd.readouterr()
-        return int(exit_.code or 0), out, err
-    raise AssertionError("the program did not exit")
-
-
-@pytest.fixture(autouse=True)
-def argv(monkeypatch):
-    monkeypatch.setattr(sys, "argv", sys.argv)
 
 
 @pytest.fixture(scope="module")

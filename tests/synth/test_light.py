@@ -8,6 +8,7 @@ import pytest
 
 from blursynth.light import (
     RESPONSES,
+    clipped_share,
     decode_codes,
     encode_codes,
     linear_to_srgb,
@@ -57,3 +58,9 @@ def test_no_frames_and_unknown_responses_are_refused():
         mean_of_frames([], "identity")
     with pytest.raises(ValueError, match="identity, gamma2.2, srgb"):
         mean_of_frames([np.zeros((2, 2, 3), np.uint8)], "rec709")
+
+
+def test_the_clipped_share_counts_pixels_with_any_channel_at_white():
+    frame = np.random.default_rng(2).integers(250, 256, (9, 7, 3), dtype=np.uint8)
+    assert clipped_share(frame) == pytest.approx(np.mean((frame == 255).any(-1)))
+    assert clipped_share(frame * 0) == 0 and clipped_share(frame * 0 + 255) == 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blursynth import generate, manifest, plan, rerender, shards, sources, spec, verify
+from blursynth import files, generate, manifest, plan, rerender, shards, sources, spec, verify
 from blursynth.schema import decode_index, encode_index, encode_json
 
 from ..conftest import make_picture, write_image, write_scene
@@ -202,9 +202,9 @@ def test_another_spelling_of_the_same_values_is_found(copy):
 
 def test_thirty_random_bytes_are_found(copy):
     rng = np.random.default_rng(1)
-    files = sorted(p for p in (copy / "shards").rglob("*.*") if p.is_file())
+    paths = sorted(p for p in (copy / "shards").rglob("*.*") if p.is_file())
     for _ in range(30):
-        path = files[rng.integers(len(files))]
+        path = paths[rng.integers(len(paths))]
         at, change = int(rng.integers(path.stat().st_size)), int(rng.integers(1, 256))
         flip(path, at, change)
         assert lines(copy / "shards"), (path.name, at, change)
@@ -255,13 +255,17 @@ def rewritten(tar, index, change, **fields):
     written = shards.write_shard(
         name, map(change, samples), fingerprint=index.fingerprint, image_format="png"
     )
-    written = replace(written, **fields)
-    name.index.write_bytes(encode_index(written))
+    relisted(tar, replace(written, **fields))
+
+
+def relisted(tar, index):
+    """Writes the index of a shard, and a manifest that lists it."""
+    tar.with_suffix(".json").write_bytes(encode_index(index))
     path = tar.parent / "manifest.json"
     told = json.loads(path.read_bytes())
     del told["sha256"]
     told["shards"] = [
-        manifest.listed_shard(name.index, written) if entry["tar"] == tar.name else entry
+        manifest.listed_shard(tar.with_suffix(".json"), index) if entry["tar"] == tar.name else entry
         for entry in told["shards"]
     ]
     told["totals"]["bytes"] = sum(entry["bytes"] for entry in told["shards"])
@@ -279,6 +283,39 @@ def test_a_blur_that_is_not_the_mean_of_its_frames_is_found_though_all_digests_a
     assert len(found) == len(index.samples)
     assert all("its blur is not the mean of its frames" in line for line in found)
     assert index.samples[0].key in found[0]
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_member_that_the_contract_does_not_list_is_found_though_all_digests_agree(
+    copy, is_listed
+):
+    tar, index = tar_and_index(copy, "gopro/train/gopro-train-000000")
+    *others, last = index.samples
+    end = sum(last.members["meta.json"]) + -sum(last.members["meta.json"]) % 512
+    member = shards.member_header(f"{last.key}.trap.pkl", 5) + b"cos\n." + bytes(507)
+    data = tar.read_bytes()[:end] + member
+    tar.write_bytes(data + bytes(-len(data) % 10240 or 10240))
+    if is_listed:
+        last = replace(last, members={**last.members, "trap.pkl": (end + 512, 5)})
+    relisted(
+        tar,
+        replace(
+            index,
+            samples=(*others, last),
+            tar_bytes=tar.stat().st_size,
+            tar_sha256=files.sha256_of(tar),
+        ),
+    )
+    (found,) = lines(copy / "shards")
+    assert ("contract does not list: ['trap.pkl']" in found) == is_listed
+    assert ("the tar does not end as it should" in found) == (not is_listed)
+
+
+def test_members_in_another_order_are_found_though_all_digests_agree(copy):
+    tar, index = tar_and_index(copy)
+    first, second, *others = index.samples
+    relisted(tar, replace(index, samples=(second, first, *others)))
+    assert any("does not stand where the one before it ends" in line for line in lines(copy / "shards"))
 
 
 def test_a_key_of_another_source_and_statistics_that_do_not_add_up_are_found(copy):
