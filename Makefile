@@ -14,10 +14,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	@$(BIN)/python -c "import cv2" || { echo "OpenCV lacks system libraries: apt-get install libgl1 libglib2.0-0"; exit 1; }
 	touch $@
 
 test: install
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 demo: install
 	rm -rf $(DEMO)
@@ -36,7 +37,7 @@ demo: install
 	@echo
 	@echo "Look at:"
 	@ls -d $(DEMO)/sources/sun360/*.jpg | head -n 1
-	@ls -d $(DEMO)/run/strips/*.png | tail -n 1
+	@ls -d $(DEMO)/run/samples/*.png | tail -n 1
 	@ls $(DEMO)/evaluation/*.txt
 	@find $(DEMO)/restored -name '*.png' -o -name '*.webp' -o -name '*.gif' | sort
 

@@ -40,7 +40,7 @@ def main() -> None:
         folder = Path(name)
         sources = ["sources", "--out", str(folder / "src"), "--width", "512", "--length", "16"]
         subprocess.run([*PROGRAM, *sources], check=True, capture_output=True)
-        print("| command | killed | kills | while at work | the same bytes |\n|---|---|---|---|---|")
+        print("| command | killed | kills at work | the same bytes |\n|---|---|---|---|")
         for command in (
             ["panorama", "--src", str(folder / "src/sun360"), *PANORAMA],
             ["gopro", "--src", str(folder / "src/gopro"), *GOPRO],
@@ -52,26 +52,27 @@ def main() -> None:
 def report(command: list[str], folder: Path, times: int, rng: random.Random) -> None:
     """Prints a row for each kind of victim."""
     undisturbed, seconds = run_whole([*command, str(folder / "undisturbed")])
-    kills, at_work, rounds, same = Counter(), Counter(), Counter(), Counter()
+    kills, rounds, same = Counter(), Counter(), Counter()
     for number in range(times):
         victim, out = VICTIMS[number % len(VICTIMS)], folder / "killed"
-        shutil.rmtree(out, ignore_errors=True)
-        for _ in range(rng.randint(1, 3)):
-            moment, pick = rng.uniform(0.3, seconds), rng.random()
-            at_work[victim] += kill_at(moment, victim, pick, [*command, str(out)])
-            kills[victim] += 1
+        wanted, hit = rng.randint(1, 3), 0
+        while hit < wanted:
+            if not hit:
+                shutil.rmtree(out, ignore_errors=True)
+            if kill_at(rng.uniform(0.3, seconds), victim, rng.random(), [*command, str(out)]):
+                hit += 1
+            else:
+                hit, seconds = 0, 0.9 * seconds  # it had ended before: the machine is faster now
         found, _ = run_whole([*command, str(out)])
+        kills[victim] += wanted
         rounds[victim] += 1
         same[victim] += found == undisturbed
         if found != undisturbed:
             keep = shutil.copytree(out, tempfile.mkdtemp(prefix="kills-") + "/found")
             print(f"different: {differing(found, undisturbed)}; kept in {keep}", file=sys.stderr)
     for victim in VICTIMS:
-        print(
-            f"| {command[0]} | {victim} | {kills[victim]} | {at_work[victim]} "
-            f"| {same[victim]} of {rounds[victim]} |",
-            flush=True,
-        )
+        row = (command[0], victim, kills[victim], f"{same[victim]} of {rounds[victim]}")
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
 def run_whole(command: list[str]) -> tuple[dict[str, object], float]:
@@ -130,7 +131,8 @@ def tree(out: Path) -> dict[str, object]:
 
 
 def differing(one: dict, other: dict) -> list[str]:
-    return sorted(place for place in one.keys() | other.keys() if one.get(place) != other.get(place))
+    places = one.keys() | other.keys()
+    return sorted(place for place in places if one.get(place) != other.get(place))
 
 
 if __name__ == "__main__":

@@ -240,12 +240,14 @@ class _Tally:
 
     def __post_init__(self) -> None:
         self.done: dict[ShardName, ShardIndex] = {}
+        self._gave: set[str] = set()
         self._failed = {failure.source for failure in self.met_before}
 
     def add(self, shard: ShardPlan, index: ShardIndex) -> None:
         self.done[shard.name] = index
         self._failed.update(source for source, _ in index.failures)
-        failed = len(self._failed)
+        self._gave.update(index.sources)
+        failed = len(self._failed - self._gave)
         if failed > self.failure_limit:
             raise RunStopped(
                 f"{failed} sources failed, more than the {self.failure_limit} that "

@@ -34,7 +34,7 @@ def decode_file(data: bytes, flags: int) -> np.ndarray:
 
 def _lacks_its_end(jpeg: bytes) -> bool:
     """That no end-of-image marker follows the first scan: those of thumbnails stand before it, and
-    what follows the image does not matter. Zeros in the place of the rest are not seen by OpenCV."""
+    what follows the image does not matter. OpenCV takes zeros in the place of the rest for grey."""
     try:
         *_, (marker, at) = jpg_segments(jpeg)
     except IndexError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from .generate import RunResult
@@ -53,6 +54,11 @@ def _describe_split(folder: Path) -> str:
     ]
     lines = [f"{folder}"]
     lines.append(f"  samples      {sum(len(i.samples) for i in indexes)}")
+    lines += [
+        f"  damaged      {index.tar} has {size} bytes, its index says {index.tar_bytes}"
+        for index in indexes
+        if (size := (folder / index.tar).stat().st_size) != index.tar_bytes
+    ]
     lines.append(f"  shards       {len(indexes)}, {_megabytes(sum(i.tar_bytes for i in indexes))}")
     if indexes:
         lines += _describe_images(indexes)
@@ -77,14 +83,23 @@ def _describe_images(indexes: list[ShardIndex]) -> list[str]:
 
 
 def _describe_manifest(path: Path) -> list[str]:
-    manifest = json.loads(path.read_bytes())
+    try:
+        return list(_lines_of(path, json.loads(path.read_bytes())))
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is damaged; `blursynth verify` says what else is, and without the manifest the "
+            "command that made it writes it anew"
+        ) from error
+
+
+def _lines_of(path: Path, manifest: dict) -> Iterator[str]:
     if manifest.get("schema") != SCHEMA_VERSION:
         raise ValueError(
             f"{path}: expected schema {SCHEMA_VERSION}, found {manifest.get('schema')!r}; "
             "make the shards anew with this version of blursynth"
         )
-    lines = [f"  kind         {manifest['kind']}, response {manifest['options']['response']}, "
-             f"seed {manifest['options']['seed']}"]
+    options = manifest["options"]
+    yield f"  kind         {manifest['kind']}, response {options['response']}, seed {options['seed']}"
     for quantity, text in (
         ("n", "frames averaged"),
         ("max_step_px", "largest step between two of them, pixels"),
@@ -92,13 +107,12 @@ def _describe_manifest(path: Path) -> list[str]:
     ):
         if one := manifest["statistics"].get(quantity):
             mean = one["sum"] / one["count"]
-            lines.append(f"  {quantity:12} {mean:.3g} on average, {one['min']:.3g} to "
-                         f"{one['max']:.3g} ({text})")
-    lines += [f"  left out     {source}: {reason}" for source, reason in manifest["failures"]]
-    lines += [f"  note         {note}" for note in manifest["notes"]]
-    lines.append(f"  made         {manifest['run']['samples_per_second']:.1f} samples/s; "
-                 f"fingerprint {manifest['fingerprint'][:16]}")
-    return lines
+            spread = f"{mean:.3g} on average, {one['min']:.3g} to {one['max']:.3g}"
+            yield f"  {quantity:12} {spread} ({text})"
+    yield from (f"  left out     {source}: {reason}" for source, reason in manifest["failures"])
+    yield from (f"  note         {note}" for note in manifest["notes"])
+    speed, fingerprint = manifest["run"]["samples_per_second"], manifest["fingerprint"]
+    yield f"  made         {speed:.1f} samples/s; fingerprint {fingerprint[:16]}"
 
 
 def _megabytes(count: int) -> str:

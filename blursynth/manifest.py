@@ -33,14 +33,14 @@ def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
     described = _described(plan)
     path = plan.folder / PLAN_NAME
     if overwrite and plan.folder.exists():
-        _refuse_foreign(plan.folder)
+        refuse_foreign(plan.folder)
         for split in SPLITS:
             shutil.rmtree(plan.folder / split, ignore_errors=True)
         path.unlink(missing_ok=True)
     if path.exists():
         _refuse_difference(plan.folder, _read_plan(path), described)
     else:
-        _refuse_foreign(plan.folder)
+        refuse_foreign(plan.folder)
         if any(plan.folder.glob("*/*.tar")):
             raise ValueError(
                 f"expected an empty folder {plan.folder}, found shards without a {PLAN_NAME}; "
@@ -50,7 +50,7 @@ def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
     remove_temporaries(plan.folder)
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
     """That `folder` holds nothing but what this program writes."""
     known = {*SPLITS, PLAN_NAME, DIGESTS_NAME}
     files = list(folder.iterdir()) if folder.exists() else []
@@ -88,8 +88,13 @@ def _refuse_difference(folder: Path, before: dict, now: dict) -> None:
         for name in ("schema", "kind")
         if before.get(name) != now[name]
     ]
-    differences += _option_differences(before.get("options", {}), now["options"])
-    differences += _source_differences(before.get("sources", []), now["sources"])
+    try:
+        differences += _option_differences(before.get("options", {}), now["options"])
+        differences += _source_differences(before.get("sources", []), now["sources"])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / PLAN_NAME} is damaged; start anew with --overwrite"
+        ) from error
     raise ValueError(
         f"expected to continue the data set in {folder}, found that {'; '.join(differences)}: "
         "go back to the former, choose another --name, or start anew with --overwrite"

@@ -21,6 +21,8 @@ from .spec import QUALITIES, PanoramaOptions, Quality
 MAX_WIDTH = 32767
 ASPECT_TOLERANCE = 0.01
 MIDDLE_GREY = 0.18
+EDGE_SHARE = 0.5  # of the density in the middle that suffices at the edge: that of 90 degrees
+MOST_FINENESS = 12
 MOST_LIGHT = 1e30
 JPG_SCALES = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
@@ -46,7 +48,8 @@ class Level:
 
 def load_level(path: Path, options: PanoramaOptions) -> Level:
     """The panorama of a file at the scale that its camera needs; ValueError where it is none."""
-    camera, quality = options.camera.rendered(), QUALITIES[options.quality]
+    camera = options.camera.rendered()
+    quality = quality_for(camera, QUALITIES[options.quality])
     image = _read(path, camera, quality)
     _refuse_other_shapes(image.shape)
     linear = _linear_rgb(image)
@@ -129,8 +132,29 @@ def _world_directions(camera: Camera, world_from_camera: np.ndarray) -> list[np.
     ]
 
 
+def quality_for(camera: Camera, quality: Quality) -> Quality:
+    """The quality, raised for wide views: a pinhole's pixels see ever smaller angles towards the
+    edge, so the level must be denser there, and the canvas finer in the middle to sample it."""
+    factor = max(1.0, EDGE_SHARE / edge_scale(camera))
+    return Quality(
+        min(int(np.ceil(quality.fineness * factor - 1e-9)), MOST_FINENESS),
+        quality.least_density * factor,
+        quality.most_density * factor,
+    )
+
+
+def edge_scale(camera: Camera) -> float:
+    """The angle that a pixel at the middle of the right edge sees along x, less than 1 where it is
+    smaller than that of the central pixel."""
+    little, edge = 1e-3, camera.size_hw[1] / 2
+    x = np.array([0.0, little, edge - little, edge])
+    seen = rays(np.stack([x, 0 * x], -1) + camera.principal_xy, camera)
+    angles = np.arctan2(seen[:, 0], seen[:, 2])
+    return float((angles[3] - angles[2]) / (angles[1] - angles[0]))
+
+
 def density(panorama_width: int, camera: Camera) -> float:
-    """Panorama pixels per camera pixel at the middle of the image, where it is least."""
+    """Panorama pixels per camera pixel at the middle of the image."""
     return panorama_width * (1 + camera.xi) / (2 * np.pi * camera.focal_px)
 
 
@@ -142,7 +166,9 @@ def _read(path: Path, camera: Camera, quality: Quality) -> np.ndarray:
     data = path.read_bytes()
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if data.startswith(JPG_SIGNATURE):
-        full = density(image_size(data, "jpg")[1], camera)
+        height, width = image_size(data, "jpg")
+        _refuse_too_wide(max(height, width))
+        full = density(width, camera)
         allowed = (f for scale, f in JPG_SCALES.items() if full / scale >= quality.least_density)
         flags = next(allowed, cv2.IMREAD_COLOR)
     return decode_file(data, flags)
@@ -164,6 +190,10 @@ def _refuse_other_shapes(shape: tuple[int, ...]) -> None:
     height, width = shape[:2]
     if abs(width - 2 * height) > ASPECT_TOLERANCE * 2 * height:
         raise ValueError(f"expected a panorama twice as wide as high, found {width}x{height}")
+    _refuse_too_wide(width)
+
+
+def _refuse_too_wide(width: int) -> None:
     if width > MAX_WIDTH:
         raise ValueError(f"expected at most {MAX_WIDTH} pixels of width, found {width}")
 

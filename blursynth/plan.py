@@ -21,6 +21,7 @@ from .schema import SCHEMA_VERSION, encode_json
 from .shards import Failure, ShardName
 from .sources import Panorama, Scene, clip_of
 from .spec import (
+    MOST_SAMPLES,
     DataSetOptions,
     PanoramaOptions,
     PanoramaSpec,
@@ -36,10 +37,10 @@ INITIAL_PITCH_DEG = 45.0
 
 @dataclass(frozen=True)
 class Take:
-    """Samples of one source, by their numbers."""
+    """Samples of one source, by their numbers: a range or a tuple."""
 
     source: Panorama | Scene
-    numbers: tuple[int, ...]
+    numbers: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -312,8 +313,10 @@ def plan_panoramas(
     per_panorama: int,
 ) -> DataSetPlan:
     """Whole panoramas to shards; each gives `per_panorama` samples, or its share of a total."""
-    if per_panorama < 1:
-        raise ValueError(f"expected --per-panorama of 1 or more, found {per_panorama}")
+    if not 1 <= per_panorama <= MOST_SAMPLES:
+        raise ValueError(
+            f"expected --per-panorama from 1 to {MOST_SAMPLES:,}, found {per_panorama:,}"
+        )
     sources = sources[: data_set.limit]
     refuse_collisions(sources)
     split_of = split_by_hash([s.name for s in sources], data_set.test_fraction)
@@ -323,8 +326,9 @@ def plan_panoramas(
         counts = {s.name: per_panorama for s in members}
         if total is not None and members:
             counts = evenly_dealt(total, {s.name: 1 for s in members})
-        takes = [Take(s, tuple(range(counts[s.name]))) for s in members if counts[s.name]]
+        takes = [Take(s, range(counts[s.name])) for s in members if counts[s.name]]
         shards += _named(out, data_set, split, pack_whole(takes, data_set.samples_per_shard))
+    _refuse_no_samples(shards)
     shaping = options_to_dict(options, data_set, per_panorama=per_panorama)
     return DataSetPlan("panorama", out / data_set.name, shaping, tuple(sources), tuple(shards))
 
@@ -349,9 +353,16 @@ def plan_windows(
             numbers = window_rank(scene.name, round_size, count, options.seed)
             takes.append(Take(scene, tuple(sorted(numbers, key=lambda k: (k % round_size, k)))))
         shards += _named(out, data_set, split, pack_cut(takes, data_set.samples_per_shard))
+    _refuse_no_samples(shards)
     notes = tuple(_remarks(sources, split_of))
     shaping = options_to_dict(options, data_set)
     return DataSetPlan("video", out / data_set.name, shaping, tuple(sources), tuple(shards), notes)
+
+
+def _refuse_no_samples(shards: Sequence[ShardPlan]) -> None:
+    if not any(shard.samples for shard in shards):
+        raise ValueError("expected to make at least one sample, found that --train and --test "
+                         "leave none; raise them")
 
 
 def _remarks(sources: Sequence[Scene], split_of: dict[str, str]) -> Iterator[str]:

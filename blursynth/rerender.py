@@ -45,7 +45,7 @@ def rerender(
     jobs: int,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Redrawn:
-    """Draws `count` samples, evenly over the shards of those data sets whose sources are below `src`.
+    """Draws `count` samples, evenly over the shards of the data sets whose sources are below `src`.
 
     A larger count draws the same samples and more. ValueError where sources are not as they were.
     """

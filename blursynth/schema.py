@@ -319,6 +319,18 @@ def encode_index(index: ShardIndex) -> bytes:
     return encode_json({"schema": SCHEMA_VERSION, **asdict(index)})
 
 
+def _place(offset: object, size: object) -> tuple[int, int]:
+    if _whole(size) > MAX_MEMBER_BYTES:
+        raise ValueError(f"a member of {size} bytes")
+    return _whole(offset), _whole(size)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"expected a whole number, found {value!r}")
+    return value
+
+
 def decode_index(data: bytes, path: str) -> ShardIndex:
     """The inverse of `encode_index`; `path` is named where the text is no index of this schema."""
     try:
@@ -333,11 +345,17 @@ def decode_index(data: bytes, path: str) -> ShardIndex:
         )
     try:
         fields["samples"] = tuple(
-            IndexedSample(s["key"], {k: (int(o), int(n)) for k, (o, n) in s["members"].items()})
+            IndexedSample(str(s["key"]), {str(k): _place(*v) for k, v in s["members"].items()})
             for s in fields["samples"]
         )
-        fields["failures"] = tuple((source, reason) for source, reason in fields["failures"])
-        fields["sources"], fields["size_hw"] = tuple(fields["sources"]), tuple(fields["size_hw"])
+        fields["failures"] = tuple((str(name), str(reason)) for name, reason in fields["failures"])
+        fields["sources"] = tuple(str(name) for name in fields["sources"])
+        height, width = fields["size_hw"]
+        fields["size_hw"] = (_whole(height), _whole(width))
+        fields["tar_bytes"] = _whole(fields["tar_bytes"])
+        for name in ("data_set", "split", "tar", "fingerprint", "image_format"):
+            if not isinstance(fields[name], str):
+                raise TypeError(name)
         return ShardIndex(**fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: not every field of an index is there") from error

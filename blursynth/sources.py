@@ -60,9 +60,9 @@ class Scene:
 
 def find_panoramas(src: Path, digests: Digests) -> tuple[list[Panorama], list[Failure]]:
     """Every panorama below `src`, sorted by name; what is no file or cannot be read is a failure."""
-    src = _existing_folder(src, "panoramas").absolute()
+    src = Path(os.path.abspath(_existing_folder(src, "panoramas")))
     files, failures = [], []
-    for path in _walk(src, failures):
+    for path in walk(src, failures):
         name = source_name(path, src)
         if path.suffix.lower() == ".exr":
             failures.append(Failure(name, "OpenEXR is not read; convert it to Radiance .hdr"))
@@ -86,7 +86,7 @@ def find_scenes(src: Path, digests: Digests) -> tuple[list[Scene], list[Failure]
     if not src.exists():
         raise ValueError(f"expected high-speed video in {src}, found no such folder or file; "
                          "name it with --src")
-    src = src.absolute()
+    src = Path(os.path.abspath(src))
     scenes, failures = [], []
     for path, files in sorted(_scene_places(src, failures)):
         name = source_name(path, src) if path != src else path.name
@@ -119,7 +119,7 @@ def _existing_folder(src: Path, of_what: str) -> Path:
     return src
 
 
-def _walk(src: Path, failures: list[Failure]) -> Iterator[Path]:
+def walk(src: Path, failures: list[Failure]) -> Iterator[Path]:
     """Files and dangling links below `src`; links to folders are followed, each folder once.
 
     Folders that cannot be opened are added to the failures.
@@ -178,7 +178,7 @@ def _scene_places(
         yield src, ()
         return
     frames: dict[Path, list[Path]] = {}
-    for path in _walk(src, failures):
+    for path in walk(src, failures):
         if path.suffix.lower() in VIDEO_SUFFIXES:
             yield path, ()
         elif path.suffix.lower() in FRAME_SUFFIXES:
@@ -188,17 +188,20 @@ def _scene_places(
 
 
 def _refuse_sharp(path: Path, name: str) -> None:
-    """GOPRO_Large's `sharp` frames lie as far apart as each blur is long: their mean is no blur."""
-    parts = path.absolute().parts
-    neighbours = any((path.parent / blur).is_dir() for blur in ("blur", "blur_gamma"))
-    if "sharp" in parts and (neighbours or any(CLIP.match(part) for part in parts)):
+    """GOPRO_Large's `sharp` frames lie as far apart as each blur is long: their mean is no blur; and
+    its `blur` frames are no sharp ones."""
+    real = path.resolve()
+    kinds = [part for part in real.parts if part in GOPRO_LARGE_FOLDERS]
+    beside = any((real.parent / kind).is_dir() for kind in GOPRO_LARGE_FOLDERS if kind != real.name)
+    if kinds and (beside or any(CLIP.match(part) for part in real.parts)):
         raise ValueError(
-            f"expected consecutive frames in {name}, found a `sharp` folder of GOPRO_Large, whose "
-            "frames lie a whole exposure apart, so that their mean is no blur; "
+            f"expected consecutive frames in {name}, found a `{kinds[-1]}` folder of GOPRO_Large, "
+            "whose frames lie a whole exposure apart, so that their mean is no blur; "
             "use GOPRO_Large_all, which holds every frame"
         )
 
 
+GOPRO_LARGE_FOLDERS = ("sharp", "blur", "blur_gamma")
 CLIP = re.compile(r"(GOPR\d{4})_\d+_\d+")
 
 

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from .camera import Camera, centred_camera
+from .camera import Camera, centred_camera, rays
 from .light import RESPONSES
 from .schema import FORMATS
 
 FRAME_CHOICES = ("3", "7", "all")
 CLIP_CHOICES = ("frame", "sensor")
+MOST_SAMPLES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class CameraOptions:
             self.render_size,
         )
         _expect(np.isfinite(self.xi) and self.xi >= 0, "--xi of 0 or more", self.xi)
-        self.rendered()
+        _expect(
+            np.all(np.isfinite(rays(np.zeros(2), self.rendered()))),
+            f"--fov at which every pixel sees the sphere at --xi {self.xi:g}",
+            f"{self.hfov_deg:g} degrees, which leaves the corners without light",
+        )
 
     def rendered(self) -> Camera:
         """The camera before the crop."""
@@ -145,7 +150,7 @@ class VideoOptions:
 def _check_common(frames: str, response: str, seed: int) -> None:
     _expect(frames in FRAME_CHOICES, "--frames 3, 7 or all", frames)
     _expect(response in RESPONSES, f"--response among {', '.join(RESPONSES)}", response)
-    _expect(seed >= 0, "--seed of 0 or more", seed)
+    _expect(0 <= seed < 2**63, "--seed from 0 to 2^63 - 1", seed)
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,8 @@ class DataSetOptions:
         _expect(0 <= self.test_fraction <= 1, "--test-fraction in [0, 1]", self.test_fraction)
         for option in ("train_total", "test_total", "limit"):
             value = getattr(self, option)
-            _expect(value is None or value >= 0, f"--{option.split('_')[0]} of 0 or more", value)
+            range_ = f"--{option.split('_')[0]} from 0 to {MOST_SAMPLES:,}"
+            _expect(value is None or 0 <= value <= MOST_SAMPLES, range_, value)
         _expect(self.limit != 0, "--limit of 1 or more", self.limit)
 
 

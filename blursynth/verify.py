@@ -18,7 +18,7 @@ import joblib
 from .manifest import MANIFEST_NAME, PLAN_NAME, encode_manifest
 from .plan import SPLITS
 from .schema import SCHEMA_VERSION, encode_json
-from .sources import clip_of
+from .sources import clip_of, walk
 from .verify_shard import ShardReport, read_shard
 
 INDEXES = "[!.]*-??????.json"
@@ -52,7 +52,7 @@ class Split:
 
     @property
     def shards(self) -> list[Path]:
-        """The tars that are there or should be; without an index, only where the split is finished."""
+        """The tars that are there or should be; those without index where the split is finished."""
         indexed = {p.with_suffix(".tar") for p in self.folder.glob(INDEXES)}
         found = self.folder.glob("[!.]*.tar") if self.is_finished else []
         return sorted({*indexed, *found, *(self.folder / tar for tar in self.listed)})
@@ -75,7 +75,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was read. unfinished: splits without a manifest. notes: what is remarkable, and no fault."""
+    """What was read. unfinished: splits without a manifest. notes: worth a word, but no fault."""
 
     shards: int
     samples: int
@@ -96,7 +96,7 @@ def verify(
     jobs: int,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Verified:
-    """Reads every shard; `on_progress` is told how many are done. root: what places are below of."""
+    """Reads every shard; `on_progress` is told how many are done. root: as places are told."""
     root = root.absolute()
     faults, notes, shards, samples = [], [], 0, 0
     for data_set in data_sets:
@@ -130,7 +130,7 @@ def _unfinished(data_set: DataSet, root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Redrawn:
-    """What `rerender` did: how many samples, how many codes they may differ by, and those that do."""
+    """What `rerender` did. tolerance: by how much codes may differ; faults: the samples that do."""
 
     samples: int
     tolerance: int
@@ -145,7 +145,8 @@ def summary(verified: Verified, redrawn: Redrawn | None = None) -> str:
         within = " (within 1: another processor type or package)" if redrawn.tolerance else ""
         parts.append(f"{_count(redrawn.samples, 'sample')} drawn anew{within}")
     places = len({fault.place for fault in faults})
-    parts.append(f"{_count(len(faults), 'fault')} in {_count(places, 'file')}" if faults else "intact")
+    found = f"{_count(len(faults), 'fault')} in {_count(places, 'file')}"
+    parts.append(found if faults else "intact")
     if verified.unfinished:
         parts.append(f"unfinished, the same command goes on: {', '.join(verified.unfinished)}")
     return "; ".join(parts)
@@ -169,10 +170,13 @@ def find_data_sets(root: Path) -> list[DataSet]:
     if not root.is_dir():
         raise ValueError(f"expected a folder of data sets at {root}, found no such folder")
     root = root.absolute()
-    files = [path for pattern in ("*.tar", INDEXES, MANIFEST_NAME) for path in root.rglob(pattern)]
-    splits = {path.parent for path in files if path.parent.name in SPLITS}
+    files = list(walk(root, unreadable := []))
+    if unreadable:
+        raise ValueError(f"{root / unreadable[0].source}: {unreadable[0].reason}")
+    ours = [p for p in files if p.match("*.tar") or p.match(INDEXES) or p.name == MANIFEST_NAME]
+    splits = {path.parent for path in ours if path.parent.name in SPLITS}
     folders = {split.parent for split in splits}
-    folders |= {path.parent for path in root.rglob(PLAN_NAME)}
+    folders |= {path.parent for path in files if path.name == PLAN_NAME}
     if not folders:
         raise ValueError(
             f"expected shards (<data set>/<split>/*.tar with their .json) below {root}, found "

@@ -23,7 +23,7 @@ def window_samples(
 ) -> Iterator[Sample | Failure]:
     """Samples of windows given in the order of their starts.
 
-    A frame that cannot be used is told once, as a failure, in the place of the windows that hold it.
+    A frame that cannot be used is a failure, told once, in the place of the windows that hold it.
     """
     frames = FrameReader(scene)
     told = set()

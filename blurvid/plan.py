@@ -98,6 +98,7 @@ def plan_run(spec: RunSpec) -> Plan:
     train = find_mixture(data.shards, split="train", frames=frames, name=data.name)
     crop_hw = _crop_hw(data, train)
     batch = data.batch or (SMALL_BATCH if max(crop_hw) <= SMALL_SIDE else LARGE_BATCH)
+    batch = min(batch, train.sample_count) if data.batch is None else batch
     order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed)
     return Plan(
         train=train,

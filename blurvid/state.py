@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -54,9 +55,7 @@ def save_state(path: Path, state: TrainState, *, shaping: Mapping[str, Any]) -> 
 def load_state(path: Path, *, shaping: Mapping[str, Any], device: torch.device) -> TrainState:
     """The inverse of `save_state`; ValueError where the run would not go on as it began."""
     checkpoint = load_checkpoint(path)
-    progress = checkpoint.progress
-    if "shaping" not in progress:
-        raise ValueError(f"{path}: expected the state of a training, found weights alone")
+    progress = _checked(path, checkpoint.progress)
     _refuse_other_run(path, progress["shaping"], shaping)
     with torch.random.fork_rng(devices=[]):
         model = build_model(checkpoint.spec)
@@ -67,6 +66,17 @@ def load_state(path: Path, *, shaping: Mapping[str, Any], device: torch.device) 
     if progress["best_psnr"] is not None:
         state.best_psnr = progress["best_psnr"]
     return state
+
+
+def _checked(path: Path, progress: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The progress of a training, with all that `save_state` writes."""
+    if "shaping" not in progress:
+        raise ValueError(f"{path}: expected the state of a training, found weights alone")
+    kinds = {"shaping": dict, "step": int, "validated": int, "best_psnr": (int, float, NoneType)}
+    for name, kind in kinds.items():
+        if not isinstance(progress.get(name, ...), kind):
+            raise ValueError(f"{path} is damaged: its {name} is {progress.get(name)!r}")
+    return progress
 
 
 def optimizer_tensors(

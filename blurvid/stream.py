@@ -31,6 +31,7 @@ from blursynth.schema import (
 from blurvid.batch import evenly_spaced
 from blurvid.index import Mixture, Shard
 from blurvid.order import GlobalBatch
+from blurvid.stopped import TrainingStopped
 
 T = TypeVar("T")
 MAX_OPEN_FILES = 64
@@ -60,10 +61,23 @@ def read_batches(
         worker_init_fn=_one_thread,
         generator=torch.Generator(),  # else it would draw from the global one
     )
-    for made in loader:
+    for made in _while_workers_live(loader):
         if isinstance(made, _Damage):
             raise ValueError(made.sentence)
         yield made
+
+
+def _while_workers_live(made: Iterable[T]) -> Iterator[T]:
+    """TrainingStopped where a worker is gone: killed, or for want of memory."""
+    try:
+        yield from made
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingStopped(
+            "a process that decodes samples was killed; the memory may be full: "
+            "choose fewer --workers or a smaller --batch"
+        ) from error
 
 
 def read_sample(

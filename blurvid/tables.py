@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,16 @@ def _block(metric: str, scored: dict[str, Metrics]) -> list[str]:
     heading = f"{HEADINGS[metric]:{NAME_WIDTH}}" + "".join(f"{c:>{NUMBER_WIDTH}}" for c in columns)
     lines = [heading + ("   at 100 dB" if metric == "psnr" else "")]
     for row, metrics in scored.items():
-        numbers = (f"{v:{NUMBER_WIDTH}.{DECIMALS[metric]}f}" for v in frame_means(metrics[metric]))
+        numbers = (_number(v, DECIMALS[metric]) for v in frame_means(metrics[metric]))
         capped = f"{capped_count(metrics):12d}" if metric == "psnr" else ""
         lines.append(f"{row:{NAME_WIDTH}}" + "".join(numbers) + capped)
     return lines
+
+
+def _number(value: float, decimals: int) -> str:
+    """As wide as a column; a dash where nothing could be compared."""
+    text = "-" if math.isnan(value) else f"{value:.{decimals}f}"
+    return f"{text:>{NUMBER_WIDTH}}"
 
 
 # --- CSV and JSON ---------------------------------------------------------------------------

@@ -115,6 +115,8 @@ def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, fa
     """Runs a plan with a progress bar, and says what came of it."""
     for note in planned.notes:
         click.echo(f"note: {note}", err=True)
+    if not (planned.folder / manifest.PLAN_NAME).exists():
+        manifest.refuse_foreign(planned.folder)
     total = sum(shard.samples for shard in planned.shards)
     with params.progress(total, "samples") as on_progress:
         digests.save()

@@ -76,7 +76,13 @@ def blurvid() -> None:
     show_default=True,
     help="The loss over pixels; mean divides all of it by their number.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of weights, order and crops.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of weights, order and crops.",
+)
 @click.option("--workers", type=int, help="Processes that decode. [2, or 1 on a single core]")
 @click.option("--validate-every", type=int, help="Steps between validations. [an epoch]")
 @click.option("--validate-samples", type=int, help="Test samples in each validation. [all]")
@@ -162,6 +168,8 @@ def evaluate(
     from blurvid.index import find_mixture
     from blurvid.tables import as_text, write_tables
 
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"expected a folder for the tables at {out}, found a file; choose another")
     device = torch_device(chosen["device_name"])
     path = checkpoint_file(checkpoint)
     model = load_model(path, device)

@@ -1,7 +1,7 @@
 """The program in a process that is killed at a named point; for test_kill.py.
 
-Each line of stdin is a JSON list: how, name of a file, arguments of `blursynth`. A child runs it and
-kills itself `before` or `after` the rename to that name, halfway through `writing` it, or after
+Each line of stdin is a JSON list: how, name of a file, arguments of `blursynth`. A child runs it
+and kills itself `before` or `after` the rename to that name, halfway through `writing` it, or after
 `adding` a second sample to it. Its exit status is printed.
 """
 

@@ -120,6 +120,31 @@ def test_a_run_of_video_too(capfd, src, driver, undisturbed, tmp_path, point):
     assert tree(tmp_path) == {k: v for k, v in undisturbed.items() if k.startswith("gopro/")}
 
 
+def test_failures_stand_in_the_order_of_the_plan_whatever_the_order_of_work(capfd, tmp_path):
+    for number in range(6):
+        write_image(tmp_path / f"src/good {number}.png", make_picture(64, 128, number))
+        write_image(tmp_path / f"src/good {number} but square.png", make_picture(64, 64))
+    arguments = (*PANORAMA, "--src", tmp_path / "src", "--out", tmp_path / "out", "--jobs", 1)
+    assert run(capfd, *arguments, "--max-failures", 6)[0] == 0
+    whole = tree(tmp_path / "out")
+    assert len(whole["panorama/train/manifest.json"]["failures"]) == 6
+    (tmp_path / "out/panorama/train/panorama-train-000000.json").unlink()
+    assert run(capfd, *arguments, "--max-failures", 6)[0] == 0
+    assert tree(tmp_path / "out") == whole
+
+
+def test_an_index_that_was_damaged_later_is_named_with_what_to_do(capfd, src, tmp_path):
+    arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
+    run(capfd, *arguments)
+    index = tmp_path / "panorama/train/panorama-train-000001.json"
+    whole = index.read_bytes()
+    index.write_bytes(whole[:-9])
+    code, _, err = run(capfd, *arguments)
+    assert code == 2 and f"{index} is not the index of a shard; remove it, and its shard" in err
+    index.unlink()
+    assert run(capfd, *arguments)[0] == 0 and index.read_bytes() == whole
+
+
 # --- processes that outlive others -------------------------------------------------------------
 
 
@@ -178,8 +203,8 @@ def workers_of(parent):
     children = Path(f"/proc/{parent}/task/{parent}/children")
     if not children.exists():
         pytest.skip("/proc does not tell the children of a process here")
-    commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children.read_text().split()}
-    return [child for child, command in commands.items() if b"popen_loky" in command]
+    pids = [int(pid) for pid in children.read_text().split()]
+    return [p for p in pids if b"popen_loky" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 def is_alive(pid):

@@ -252,6 +252,17 @@ def test_scenes_are_cut_where_a_shard_is_full_and_windows_stay_in_order():
             assert list(take.numbers) == sorted(take.numbers)
 
 
+def test_a_plan_of_no_samples_or_too_many_is_refused():
+    for change in ({"train_total": 0, "test_total": 0}, {"train_total": 0}):
+        sources = panoramas("a")
+        with pytest.raises(ValueError, match="at least one sample"):
+            planned_panoramas(sources, replace(DATA_SET, **change))
+        with pytest.raises(ValueError, match="at least one sample"):
+            planned_windows([scene("s")], VideoOptions(n=7, crop=8), **change)
+    with pytest.raises(ValueError, match="--per-panorama"):
+        planned_panoramas(panoramas("a"), per_panorama=2_000_000_000)
+
+
 def test_the_fingerprint_knows_options_and_sources():
     first = planned_panoramas(panoramas("a", "b"))
     assert first.fingerprint == planned_panoramas(panoramas("a", "b")).fingerprint
@@ -275,6 +286,10 @@ def test_the_fingerprint_knows_options_and_sources():
         (lambda: RotationOptions(c=1), "--c"),
         (lambda: PanoramaOptions(exposure="bright"), "--exposure"),
         (lambda: PanoramaOptions(seed=-1), "--seed"),
+        (lambda: PanoramaOptions(seed=2**63), "--seed"),
+        (lambda: PanoramaOptions(exposure="2000"), "--exposure"),
+        (lambda: CameraOptions(hfov_deg=230, xi=2), "every pixel sees the sphere"),
+        (lambda: DataSetOptions("a", train_total=10**9), "--train from 0 to 10,000,000"),
         (lambda: DataSetOptions("a/b"), "--name"),
         (lambda: DataSetOptions("a.b"), "--name"),
     ],

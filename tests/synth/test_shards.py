@@ -92,3 +92,24 @@ def test_a_shard_is_finished_only_with_tar_and_index_of_this_fingerprint(tmp_pat
     name.tar.write_bytes(whole)
     name.index.unlink()
     assert finished_index(name, "f") is None
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda f: f.update(size_hw=["a", "b"]),
+        lambda f: f.update(size_hw=[5]),
+        lambda f: f.update(tar_bytes="x"),
+        lambda f: f.update(data_set={}),
+        lambda f: f["samples"][0]["members"].update({"blur.png": [0, 10**15]}),
+        lambda f: f["samples"][0]["members"].update({"blur.png": [-1, 10]}),
+        lambda f: f.update(samples=7),
+        lambda f: f.pop("fingerprint"),
+    ],
+)
+def test_an_index_damaged_by_hand_is_a_sentence(tmp_path, harm):
+    name, _ = write(tmp_path, samples())
+    fields = json.loads(name.index.read_bytes())
+    harm(fields)
+    with pytest.raises(ValueError, match="clip-train-000000.json is damaged"):
+        schema.decode_index(json.dumps(fields).encode(), str(name.index))

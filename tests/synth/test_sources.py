@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +150,21 @@ def test_a_changed_frame_changes_the_digest_of_its_scene(tmp_path, digests):
     write_image(tmp_path / "one" / "000045.png", np.zeros((72, 96, 3), np.uint8))
     (after,), _ = find_scenes(tmp_path, digests)
     assert before.sha256 != after.sha256
+
+
+def test_the_spelling_of_src_does_not_matter(tmp_path, digests, monkeypatch):
+    write_scene(tmp_path / "clips" / "one", seed=0)
+    monkeypatch.chdir(tmp_path / "clips" / "one")
+    names = set()
+    for src in (".", "../one", str(tmp_path / "clips" / "one"), "../../clips/one/."):
+        (scene,), _ = find_scenes(Path(src), digests)
+        names.add((scene.name, scene.path))
+    assert names == {("one", tmp_path / "clips" / "one")}
+
+
+@pytest.mark.parametrize("kind", ["sharp", "blur", "blur_gamma"])
+def test_no_folder_of_gopro_large_gets_in_by_a_link(tmp_path, digests, kind):
+    write_scene(tmp_path / "large" / "GOPR0372_07_00" / kind, seed=0)
+    os.symlink(tmp_path / "large" / "GOPR0372_07_00" / kind, tmp_path / "mine")
+    with pytest.raises(ValueError, match=f"`{kind}` folder of GOPRO_Large.*GOPRO_Large_all"):
+        find_scenes(tmp_path / "mine", digests)
