@@ -27,9 +27,9 @@ demo: install
 	$(BIN)/blursynth gopro --src $(DEMO)/sources/gopro --out $(DEMO)/shards --n 7 --crop 128
 	$(BIN)/blursynth info $(DEMO)/shards
 	$(BIN)/blurvid train --shards $(DEMO)/shards --out $(DEMO)/run \
-	    --width 8 --crop 64 --steps 200 --lr 1e-3 --order canonical --validate-every 100 --validate-samples 8
+	    --width 8 --crop 64 --steps 120 --lr 1e-3 --order canonical --validate-every 60 --validate-samples 6
 	$(BIN)/blurvid evaluate --checkpoint $(DEMO)/run/best.safetensors --shards $(DEMO)/shards \
-	    --limit 24 --out $(DEMO)/evaluation
+	    --limit 12 --out $(DEMO)/evaluation
 	mkdir -p $(DEMO)/held-out
 	tar -xf $(DEMO)/shards/panorama/test/panorama-test-000000.tar -C $(DEMO)/held-out
 	$(BIN)/blurvid restore $(DEMO)/held-out/*-000003.blur.png \

@@ -5,7 +5,8 @@
 Each time a run is killed once to three times, each at a moment drawn from the length of an
 undisturbed run: by turns the whole process group, the main process alone (its jobs are orphaned),
 and one job. Then the same command runs to its end, and every file must have the bytes of the
-undisturbed run, but for the `run` facts of the manifests and `.digests.json`.
+undisturbed run, but for the `run` facts of the manifests and `.digests.json`; and no job of a
+killed run may be there five seconds later.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def main() -> None:
         folder = Path(name)
         sources = ["sources", "--out", str(folder / "src"), "--width", "512", "--length", "16"]
         subprocess.run([*PROGRAM, *sources], check=True, capture_output=True)
-        print("| command | killed | kills at work | the same bytes |\n|---|---|---|---|")
+        print("| command | killed | kills at work | the same bytes | jobs that stayed |")
+        print("|---|---|---|---|---|")
         for command in (
             ["panorama", "--src", str(folder / "src/sun360"), *PANORAMA],
             ["gopro", "--src", str(folder / "src/gopro"), *GOPRO],
@@ -52,26 +54,32 @@ def main() -> None:
 def report(command: list[str], folder: Path, times: int, rng: random.Random) -> None:
     """Prints a row for each kind of victim."""
     undisturbed, seconds = run_whole([*command, str(folder / "undisturbed")])
-    kills, rounds, same = Counter(), Counter(), Counter()
+    kills, rounds, same, stayed = Counter(), Counter(), Counter(), Counter()
     for number in range(times):
         victim, out = VICTIMS[number % len(VICTIMS)], folder / "killed"
-        wanted, hit = rng.randint(1, 3), 0
+        wanted, hit, jobs = rng.randint(1, 3), 0, []
         while hit < wanted:
             if not hit:
                 shutil.rmtree(out, ignore_errors=True)
-            if kill_at(rng.uniform(0.3, seconds), victim, rng.random(), [*command, str(out)]):
+            was_at_work, those = kill_at(
+                rng.uniform(0.3, seconds), victim, rng.random(), [*command, str(out)]
+            )
+            jobs += those
+            if was_at_work:
                 hit += 1
             else:
                 hit, seconds = 0, 0.9 * seconds  # it had ended before: the machine is faster now
         found, _ = run_whole([*command, str(out)])
         kills[victim] += wanted
         rounds[victim] += 1
+        stayed[victim] += left_over(jobs)
         same[victim] += found == undisturbed
         if found != undisturbed:
             keep = shutil.copytree(out, tempfile.mkdtemp(prefix="kills-") + "/found")
             print(f"different: {differing(found, undisturbed)}; kept in {keep}", file=sys.stderr)
     for victim in VICTIMS:
-        row = (command[0], victim, kills[victim], f"{same[victim]} of {rounds[victim]}")
+        equal = f"{same[victim]} of {rounds[victim]}"
+        row = (command[0], victim, kills[victim], equal, stayed[victim])
         print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
@@ -84,8 +92,11 @@ def run_whole(command: list[str]) -> tuple[dict[str, object], float]:
     return tree(Path(command[-1])), time.monotonic() - began
 
 
-def kill_at(seconds: float, victim: str, pick: float, command: list[str]) -> bool:
-    """Starts a run and kills the victim after so many seconds; whether it was still at work.
+def kill_at(
+    seconds: float, victim: str, pick: float, command: list[str]
+) -> tuple[bool, list[int]]:
+    """Starts a run and kills the victim after so many seconds; whether it was still at work, and
+    the jobs that it had.
 
     pick: which job, from 0 to 1; where there is none yet, the main process is killed.
     """
@@ -97,25 +108,41 @@ def kill_at(seconds: float, victim: str, pick: float, command: list[str]) -> boo
     )
     time.sleep(seconds)
     was_at_work = run.poll() is None
-    jobs = jobs_of(run.pid) if victim == "one job" else []
-    if jobs:
+    jobs = jobs_of(run.pid)
+    if victim == "one job" and jobs:
         os.kill(jobs[int(pick * len(jobs))], signal.SIGKILL)
     elif victim == "process group" and was_at_work:
         os.killpg(run.pid, signal.SIGKILL)
     else:
         run.kill()
     run.wait()
-    return was_at_work
+    return was_at_work, jobs
 
 
 def jobs_of(main: int) -> list[int]:
     """The process numbers of its joblib workers (Linux)."""
     try:
         numbers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        commands = {int(n): Path(f"/proc/{n}/cmdline").read_bytes() for n in numbers}
     except OSError:
         return []
-    return [number for number, command in commands.items() if b"popen_loky" in command]
+    return [int(number) for number in numbers if b"popen_loky" in command_of(int(number))]
+
+
+def left_over(jobs: list[int]) -> int:
+    """How many of them do not end within five seconds."""
+    for _ in range(50):
+        if not any(b"popen_loky" in command_of(job) for job in jobs):
+            return 0
+        time.sleep(0.1)
+    return sum(b"popen_loky" in command_of(job) for job in jobs)
+
+
+def command_of(process: int) -> bytes:
+    """How a process was started; nothing where there is none (any more)."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def tree(out: Path) -> dict[str, object]:

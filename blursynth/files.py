@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".partial"
@@ -80,6 +81,22 @@ def _lock(handle: int, folder: Path) -> None:
         ) from error
     except OSError:
         return
+
+
+class Digested(FileIO):
+    """A new file to write to; digest: sha256 of what was written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), "w")
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """All of it, or OSError."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) :]
+        self.digest.update(data)
+        return len(data)
 
 
 def sha256_of(path: Path) -> str:

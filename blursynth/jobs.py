@@ -26,13 +26,24 @@ def _leave_with_parent(pid: int) -> None:
 
     Else it would work on, and wait for more, beside the run that goes on. pid: of this process.
     """
-    if multiprocessing.parent_process() is None:
+    parent, above = multiprocessing.parent_process(), os.getppid()
+    if parent is None:
         return
-    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == above and _is_running(parent.pid):
             time.sleep(WATCH_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_running(pid: int) -> bool:
+    """Also the parent may be gone before the first task: then what stands above is another one."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs, as somebody else
+        pass
+    return True

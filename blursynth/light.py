@@ -82,16 +82,17 @@ def mean_of_frames(frames: Iterable[np.ndarray], response: str) -> np.ndarray:
 
     Exact: the identity sums integers, and a half is rounded to even, as `numpy.rint` does.
     """
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
+    total, count = None, 0
+    for frame in frames:
+        if total is None:
+            total = np.zeros(frame.shape)
+        light = frame if response == "identity" else decode_codes(frame, response)
+        cv2.accumulate(light, total)
+        count += 1
+    if total is None:
         raise ValueError("expected at least one frame to average, found none")
-    exact = response == "identity"
-    total = first.astype(np.uint32) if exact else decode_codes(first, response)
-    count = 1
-    for count, frame in enumerate(frames, 2):
-        total += frame if exact else decode_codes(frame, response)
-    return np.rint(total / count).astype(np.uint8) if exact else encode_codes(total / count, response)
+    total /= count
+    return np.rint(total).astype(np.uint8) if response == "identity" else encode_codes(total, response)
 
 
 def clipped_share(frame: np.ndarray) -> float:

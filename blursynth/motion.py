@@ -116,5 +116,5 @@ def enough_frames(
 @lru_cache
 def _speed_grid(size_hw: tuple[int, int]) -> np.ndarray:
     height, width = size_hw
-    x, y = (np.linspace(0.5, side - 0.5, min(side, 33)) for side in (width, height))
+    x, y = (np.linspace(0.5, side - 0.5, min(side, 17)) for side in (width, height))
     return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)

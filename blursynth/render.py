@@ -95,8 +95,9 @@ def render_views(
         return
     picture = develop(_photograph(level, canvas))
     turns = rotation.matrices(canvas.quat_wxyz).T @ rotation.matrices(quats_wxyz)
-    for turn in turns:
-        yield cv2.cvtColor(_view(picture, canvas, camera, turn), cv2.COLOR_RGBA2RGB)
+    view = _views_of_pinhole if camera.xi == 0 else _views_of_sphere
+    for seen in view(picture, canvas, camera, turns):
+        yield cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
 
 
 def encode_frame(light: np.ndarray) -> np.ndarray:
@@ -167,7 +168,7 @@ def _finer(
 def _outline(size_hw: tuple[int, int]) -> np.ndarray:
     """(N, 2) points along the image's border, corners included; a frame's bounds lie on it."""
     height, width = size_hw
-    t = np.linspace(0, 1, 17)
+    t = np.linspace(0, 1, 9)
     sides = [(t, 0 * t), (t, 0 * t + 1), (0 * t, t), (0 * t + 1, t)]
     return np.concatenate([np.stack([x * width, y * height], -1) for x, y in sides])
 
@@ -185,27 +186,39 @@ def _photograph(level: Level, canvas: Canvas) -> np.ndarray:
     return cv2.blur(fine, (level.fineness,) * 2, borderType=cv2.BORDER_REPLICATE)
 
 
-def _view(picture: np.ndarray, canvas: Canvas, camera: Camera, turn: np.ndarray) -> np.ndarray:
-    """One bilinear sample of the canvas per pixel of a frame turned against it."""
-    if camera.xi == 0:
-        to_canvas = _intrinsics(canvas.camera, canvas.centre) @ turn @ np.linalg.inv(_intrinsics(camera))
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = camera.size_hw[::-1]
-        return cv2.warpPerspective(
-            picture, to_canvas, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
+def _views_of_pinhole(
+    picture: np.ndarray, canvas: Canvas, camera: Camera, turns: np.ndarray
+) -> Iterator[np.ndarray]:
+    """One bilinear sample of the canvas per pixel of each frame: frames are homographies of it."""
+    to_canvas = _intrinsics(canvas.camera, canvas.centre) @ turns @ _inverse_intrinsics(camera)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = camera.size_hw[::-1]
+    for matrix in to_canvas:
+        yield cv2.warpPerspective(
+            picture, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
-    xy = (project(_rays_of(camera) @ turn.T, canvas.camera) - canvas.centre).astype(np.float32)
-    return cv2.remap(
-        picture, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+
+
+def _views_of_sphere(
+    picture: np.ndarray, canvas: Canvas, camera: Camera, turns: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The same for xi > 0, where a frame's pixels are projected into the canvas one by one."""
+    for turn in turns:
+        xy = project(_rays_of(camera) @ turn.T, canvas.camera) - canvas.centre
+        x, y = np.moveaxis(xy.astype(np.float32), -1, 0)
+        yield cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _intrinsics(camera: Camera, centre: float = 0.5) -> np.ndarray:
     """K with respect to array indices; centre: where in its pixel the value of an index lies."""
-    x, y = camera.principal_xy
-    return np.array(
-        [[camera.focal_px, 0, x - centre], [0, camera.focal_px, y - centre], [0, 0, 1]]
-    )
+    (x, y), f = camera.principal_xy, camera.focal_px
+    return np.array([[f, 0, x - centre], [0, f, y - centre], [0, 0, 1]])
+
+
+def _inverse_intrinsics(camera: Camera) -> np.ndarray:
+    """The inverse of `_intrinsics(camera)`."""
+    (x, y), f = camera.principal_xy, camera.focal_px
+    return np.array([[1 / f, 0, (0.5 - x) / f], [0, 1 / f, (0.5 - y) / f], [0, 0, 1]])
 
 
 @lru_cache(maxsize=4)

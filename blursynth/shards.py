@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .files import sha256_of, write_whole, written_whole
+import numpy as np
+
+from .files import Digested, write_whole, written_whole
 from .schema import (
     LOSSY_FORMATS,
     IndexedSample,
@@ -62,14 +64,15 @@ class Contents:
     statistics: dict[str, dict[str, float]] = field(default_factory=dict)
     size_hw: tuple[int, int] = (0, 0)
     pixels: Any = field(default_factory=hashlib.sha256)
+    tar_sha256: str = ""
 
     def add(self, sample: Sample) -> None:
         self.keys.append(sample.key)
         if sample.meta["source"] not in self.sources:
             self.sources.append(sample.meta["source"])
         self.size_hw = sample.blur.shape[:2]
-        self.pixels.update(sample.blur.tobytes())
-        self.pixels.update(sample.frames.tobytes())
+        for images in (sample.blur, sample.frames):
+            self.pixels.update(np.ascontiguousarray(images))
         for name in STATISTICS:
             if name in sample.meta:
                 merge_statistic(self.statistics, name, statistic_of(sample.meta[name]))
@@ -84,13 +87,14 @@ def write_shard(
     contents = Contents()
     with written_whole(name.tar) as temporary:
         with (
-            open(temporary, "wb") as file,
+            Digested(temporary) as file,
             TarWriter(file, user=OWNER, group=OWNER, mode=MODE, mtime=0, encoder=False) as writer,
         ):
             for sample in _kept(results, contents):
                 members, stored = as_stored(sample, image_format)
                 writer.write({"__key__": sample.key, **members})
                 contents.add(stored)
+        contents.tar_sha256 = file.digest.hexdigest()
         index = _index_of(temporary, name, contents, fingerprint, image_format)
     write_whole(name.index, encode_index(index))
     return index
@@ -124,7 +128,7 @@ def _index_of(
         split=name.split,
         tar=name.tar.name,
         tar_bytes=tar.stat().st_size,
-        tar_sha256=sha256_of(tar),
+        tar_sha256=contents.tar_sha256,
         pixels_sha256=contents.pixels.hexdigest(),
         fingerprint=fingerprint,
         image_format=image_format,

@@ -36,7 +36,8 @@ def window_samples(
                 yield Failure(scene.name, f"{error}; the windows that hold it are left out")
             told.add(str(error))
             continue
-        cut = np.stack([frame[y : y + height, x : x + width] for frame in window])
+        cuts = (bgr[y : y + height, x : x + width] for bgr in window)
+        cut = np.stack([cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB) for bgr in cuts])
         stored = cut[list(spec.stored)]
         meta = _metadata(scene, spec, options, cut)
         yield Sample(spec.key, mean_of_frames(cut, options.response), stored, meta)
@@ -93,7 +94,7 @@ def _flow_image(frame: np.ndarray) -> np.ndarray:
 
 
 class FrameReader:
-    """Frames of a scene by position, (H, W, 3) uint8 RGB, for windows that move forwards only."""
+    """Frames of a scene by position, (H, W, 3) uint8 BGR, for windows that move forwards only."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -133,7 +134,7 @@ class FrameReader:
                 f"expected the size of the scene's first frame, {first_width}x{first_height}, "
                 f"found {width}x{height}"
             )
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        return bgr
 
     def _read_video(self, position: int) -> np.ndarray:
         """Counts from the file's start: seeking by time does not hit the frame in every codec."""

@@ -227,6 +227,32 @@ def test_jobs_whose_run_was_killed_leave_soon_and_disturb_nothing(capfd, at_work
     assert tree(tmp_path / "out") == goes_on
 
 
+ORPHAN = """
+import multiprocessing, os, sys, time
+from blursynth.jobs import begin_job
+
+def work(parent):
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    begin_job()
+    time.sleep(20)
+
+child = multiprocessing.get_context("fork").Process(target=work, args=(os.getpid(),))
+child.start()
+print(child.pid, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_job_that_begins_after_its_run_was_killed_leaves_as_well():
+    command = [sys.executable, "-c", ORPHAN]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    orphan = int(parent.stdout.readline())
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: not is_alive(orphan), seconds=5)
+
+
 def test_a_job_that_is_killed_ends_the_run_with_a_sentence(capfd, at_work, tmp_path):
     process, workers, arguments = at_work
     os.kill(workers[0], signal.SIGKILL)
