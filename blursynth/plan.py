@@ -7,7 +7,7 @@ and the options alone, never on other sources, jobs or the clock (spec 2.4, laws
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -224,13 +224,16 @@ def split_by_hash(groups: Sequence[str], test_fraction: float) -> dict[str, str]
     return {group: "test" if i < count else "train" for i, group in enumerate(ordered)}
 
 
-def split_scenes(scenes: Sequence[Scene], test_fraction: float) -> dict[str, str]:
-    """Scene -> train or test: as the folders of that name say, else by source clip (law 6)."""
-    told = {s.name: next((p for p in s.name.split("/")[:-1] if p in SPLITS), None) for s in scenes}
+def split_sources(
+    sources: Sequence[Panorama | Scene], test_fraction: float, *, group_of: Callable[[str], str]
+) -> dict[str, str]:
+    """Source -> train or test: as the folders of that name say, else by group (law 6)."""
+    names = [source.name for source in sources]
+    told = {name: next((p for p in name.split("/")[:-1] if p in SPLITS), None) for name in names}
     if any(told.values()):
         return {name: split or "train" for name, split in told.items()}
-    by_clip = split_by_hash([clip_of(s.name) for s in scenes], test_fraction)
-    return {s.name: by_clip[clip_of(s.name)] for s in scenes}
+    by_group = split_by_hash([group_of(name) for name in names], test_fraction)
+    return {name: by_group[group_of(name)] for name in names}
 
 
 def shared_clips(split_of: dict[str, str]) -> list[str]:
@@ -319,7 +322,7 @@ def plan_panoramas(
         )
     sources = sources[: data_set.limit]
     refuse_collisions(sources)
-    split_of = split_by_hash([s.name for s in sources], data_set.test_fraction)
+    split_of = split_sources(sources, data_set.test_fraction, group_of=str)
     shards = []
     for split, total in zip(SPLITS, (data_set.train_total, data_set.test_total), strict=True):
         members = [s for s in sources if split_of[s.name] == split]
@@ -339,7 +342,7 @@ def plan_windows(
     """Windows of every scene to shards, in order of time, so that each frame is decoded once."""
     sources = sources[: data_set.limit]
     refuse_collisions(sources)
-    split_of = split_scenes(sources, data_set.test_fraction)
+    split_of = split_sources(sources, data_set.test_fraction, group_of=clip_of)
     windows = {s.name: len(window_starts(s.numbers, options)) for s in sources}
     shards = []
     for split, total in zip(SPLITS, (data_set.train_total, data_set.test_total), strict=True):

@@ -168,20 +168,26 @@ def test_one_panorama_larger_than_a_shard_is_a_shard():
 
 def test_folders_that_say_train_and_test_rule():
     names = ["train/GOPR0001_11_00", "test/GOPR0001_12_00", "test/GOPR0002_11_00"]
-    split = plan.split_scenes([scene(n) for n in names], 0.11)
+    split = plan.split_sources([scene(n) for n in names], 0.11, group_of=clip_of)
     assert list(split.values()) == ["train", "test", "test"]
     assert plan.shared_clips(split) == ["GOPR0001"]
 
 
+def test_folders_rule_for_panoramas_too():
+    made = planned_panoramas(panoramas("test/a.jpg", "train/b.jpg", "train/c.jpg", "d.jpg"))
+    split_of = {t.source.name: s.name.split for s in made.shards for t in s.takes}
+    assert [name for name, split in split_of.items() if split == "test"] == ["test/a.jpg"]
+
+
 def test_scenes_of_one_clip_stay_together():
     scenes = [scene(f"GOPR{clip:04d}_11_{part:02d}") for clip in range(9) for part in range(4)]
-    split = plan.split_scenes(scenes, 0.11)
+    split = plan.split_sources(scenes, 0.11, group_of=clip_of)
     assert plan.shared_clips(split) == []
     assert {clip_of(s) for s, side in split.items() if side == "test"}
 
 
 def test_a_lone_clip_is_all_training():
-    assert plan.split_scenes([scene("walk.mp4")], 0.11) == {"walk.mp4": "train"}
+    assert plan.split_sources([scene("walk.mp4")], 0.11, group_of=clip_of) == {"walk.mp4": "train"}
 
 
 # --- windows ---------------------------------------------------------------------------------
