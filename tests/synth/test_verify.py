@@ -359,7 +359,7 @@ def test_scenes_on_the_wrong_side_are_found(tmp_path, monkeypatch, folders, word
     sides = dict.fromkeys(scenes, "train")
     if folders[0] == "a":
         sides["a/GOPR0001_11_00"] = "test"
-    monkeypatch.setattr(plan, "split_scenes", lambda scenes, fraction: sides)
+    monkeypatch.setattr(plan, "split_sources", lambda sources, fraction, group_of: sides)
     make_windows(tmp_path / "src", tmp_path / "shards")
     assert lines(tmp_path / "shards") == [f"gopro: {words}"]
 
