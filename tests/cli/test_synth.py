@@ -6,62 +6,44 @@ import sys
 
 import pytest
 
-from blurcli import errors, synth
-
 from ..conftest import make_picture, write_image, write_scene
 
 
-def run(capfd, *arguments):
-    """Exit code, stdout and stderr of `blursynth` with these arguments."""
-    try:
-        sys.argv = ["blursynth", *map(str, arguments)]
-        errors.run(synth.blursynth)
-    except SystemExit as exit_:
-        out, err = capfd.readouterr()
-        return int(exit_.code or 0), out, err
-    raise AssertionError("the program did not exit")
-
-
-@pytest.fixture(autouse=True)
-def argv(monkeypatch):
-    monkeypatch.setattr(sys, "argv", sys.argv)
-
-
 @pytest.mark.parametrize("command", ["panorama", "gopro", "sources", "info"])
-def test_help_says_what_is_read_and_written_with_an_example(capfd, command):
-    code, out, _ = run(capfd, command, "--help")
+def test_help_says_what_is_read_and_written_with_an_example(blursynth, command):
+    code, out, _ = blursynth(command, "--help")
     assert code == 0 and "Example:" in out and f"blursynth {command}" in out
 
 
-def test_panorama_makes_shards_and_says_so_in_one_line(capfd, sun360, tmp_path):
+def test_panorama_makes_shards_and_says_so_in_one_line(blursynth, sun360, tmp_path):
     arguments = ("panorama", "--src", sun360, "--out", tmp_path / "shards", "--size", 16,
                  "--per-panorama", 2, "--jobs", 1)  # fmt: skip
-    code, out, err = run(capfd, *arguments)
+    code, out, err = blursynth(*arguments)
     assert (code, err) == (0, "") and out.count("\n") == 1
     assert "6 train samples in 1 shard, 2 test samples in 1 shard" in out and "samples/s" in out
-    code, out, err = run(capfd, *arguments)
+    code, out, err = blursynth(*arguments)
     assert code == 0 and "already complete" in out
 
 
-def test_gopro_reads_gopro_and_writes_shards_by_default(capfd, gopro, monkeypatch):
+def test_gopro_reads_gopro_and_writes_shards_by_default(blursynth, gopro, monkeypatch):
     monkeypatch.chdir(gopro.parent)
-    code, out, err = run(capfd, "gopro", "--n", 7, "--crop", 64)
+    code, out, err = blursynth("gopro", "--n", 7, "--crop", 64)
     assert (code, err) == (0, "")
     assert "8 train samples in 1 shard, 4 test samples in 1 shard" in out
-    code, out, _ = run(capfd, "info", "shards")
+    code, out, _ = blursynth("info", "shards")
     assert code == 0 and "64x64, png, 7 frames beside each blur" in out
 
 
-def test_a_shared_clip_is_a_warning(capfd, gopro, tmp_path):
+def test_a_shared_clip_is_a_warning(blursynth, gopro, tmp_path):
     write_scene(gopro / "test" / "GOPR0001_11_01", seed=4)
-    code, _, err = run(capfd, "gopro", "--src", gopro, "--out", tmp_path / "s", "--crop", 32)
+    code, _, err = blursynth("gopro", "--src", gopro, "--out", tmp_path / "s", "--crop", 32)
     assert code == 0 and "share the clips GOPR0001" in err
 
 
-def test_failures_are_named_and_the_run_goes_on(capfd, sun360, tmp_path):
+def test_failures_are_named_and_the_run_goes_on(blursynth, sun360, tmp_path):
     write_image(sun360 / "square.png", make_picture(64, 64))
-    code, out, err = run(
-        capfd, "panorama", "--src", sun360, "--out", tmp_path / "s", "--size", 16,
+    code, out, err = blursynth(
+        "panorama", "--src", sun360, "--out", tmp_path / "s", "--size", 16,
         "--per-panorama", 2, "--jobs", 1,
     )  # fmt: skip
     assert code == 0 and "1 source left out" in out
@@ -86,26 +68,26 @@ def test_failures_are_named_and_the_run_goes_on(capfd, sun360, tmp_path):
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_code_2(
-    capfd, gopro, monkeypatch, arguments, words
+    blursynth, gopro, monkeypatch, arguments, words
 ):
     monkeypatch.chdir(gopro.parent)
     os.mkdir("empty")
-    code, out, err = run(capfd, *arguments)
+    code, out, err = blursynth(*arguments)
     assert code == 2 and out == "" and words in err and "Traceback" not in err
     assert not list(gopro.parent.rglob("*.tar"))
 
 
-def test_sharp_frames_are_refused_with_the_name_of_the_right_data(capfd, tmp_path):
+def test_sharp_frames_are_refused_with_the_name_of_the_right_data(blursynth, tmp_path):
     write_scene(tmp_path / "train" / "GOPR0372_07_00" / "sharp", seed=0)
-    code, _, err = run(capfd, "gopro", "--src", tmp_path, "--out", tmp_path / "shards")
+    code, _, err = blursynth("gopro", "--src", tmp_path, "--out", tmp_path / "shards")
     assert code == 2 and "GOPRO_Large_all" in err
 
 
-def test_another_data_set_in_the_folder_is_refused(capfd, sun360, gopro, tmp_path):
+def test_another_data_set_in_the_folder_is_refused(blursynth, sun360, gopro, tmp_path):
     out = tmp_path / "shards"
     common = ("--out", out, "--name", "mine", "--jobs", 1)
-    assert run(capfd, "gopro", "--src", gopro, "--crop", 32, *common)[0] == 0
-    code, _, err = run(capfd, "panorama", "--src", sun360, *common)
+    assert blursynth("gopro", "--src", gopro, "--crop", 32, *common)[0] == 0
+    code, _, err = blursynth("panorama", "--src", sun360, *common)
     assert code == 2 and "kind was 'video' and is 'panorama'" in err and "--overwrite" in err
 
 

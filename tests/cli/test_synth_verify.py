@@ -4,40 +4,38 @@ import shutil
 
 import pytest
 
-from .test_synth import argv, run  # noqa: F401
-
 
 @pytest.fixture
-def made(capfd, sun360, tmp_path):
+def made(blursynth, sun360, tmp_path):
     """The folder of shards of four panoramas."""
-    run(capfd, "panorama", "--src", sun360, "--out", tmp_path / "shards", "--size", 16,
+    blursynth("panorama", "--src", sun360, "--out", tmp_path / "shards", "--size", 16,
         "--per-panorama", 2, "--samples-per-shard", 2, "--jobs", 1)  # fmt: skip
     return tmp_path / "shards"
 
 
-def test_help_says_what_is_read_with_an_example(capfd):
-    code, out, _ = run(capfd, "verify", "--help")
+def test_help_says_what_is_read_with_an_example(blursynth):
+    code, out, _ = blursynth("verify", "--help")
     assert code == 0 and "Example:  blursynth verify shards/" in out and "Exit code 1" in out
 
 
-def test_an_intact_data_set_is_one_line(capfd, made):
-    code, out, err = run(capfd, "verify", made, "--jobs", 1)
+def test_an_intact_data_set_is_one_line(blursynth, made):
+    code, out, err = blursynth("verify", made, "--jobs", 1)
     assert (code, out, err) == (0, f"{made}: 8 samples in 4 shards read; intact\n", "")
 
 
-def test_drawing_anew_is_said_in_that_line(capfd, made, sun360):
-    code, out, err = run(capfd, "verify", made, "--rerender", 3, "--src", sun360, "--jobs", 1)
+def test_drawing_anew_is_said_in_that_line(blursynth, made, sun360):
+    code, out, err = blursynth("verify", made, "--rerender", 3, "--src", sun360, "--jobs", 1)
     assert (code, err) == (0, "") and out.count("\n") == 1
     assert "read; 3 samples drawn anew; intact" in out
 
 
-def test_each_fault_is_a_line_with_shard_and_key_and_the_exit_code_is_1(capfd, made):
+def test_each_fault_is_a_line_with_shard_and_key_and_the_exit_code_is_1(blursynth, made):
     tar = made / "panorama/train/panorama-train-000001.tar"
     data = bytearray(tar.read_bytes())
     data[600] ^= 1
     tar.write_bytes(data)
     (made / "panorama/train/panorama-train-000002.tar").unlink()
-    code, out, _ = run(capfd, "verify", made, "--jobs", 2)
+    code, out, _ = blursynth("verify", made, "--jobs", 2)
     *faults, last = out.splitlines()
     assert code == 1 and last.startswith(f"{made}: ") and last.endswith("faults in 2 files")
     assert any(".tar, panorama-" in line and "member blur.png" in line for line in faults)
@@ -45,9 +43,9 @@ def test_each_fault_is_a_line_with_shard_and_key_and_the_exit_code_is_1(capfd, m
     assert "Traceback" not in out
 
 
-def test_an_unfinished_data_set_is_said_and_is_no_fault(capfd, made):
+def test_an_unfinished_data_set_is_said_and_is_no_fault(blursynth, made):
     (made / "panorama/train/manifest.json").unlink()
-    code, out, _ = run(capfd, "verify", made, "--jobs", 1)
+    code, out, _ = blursynth("verify", made, "--jobs", 1)
     assert code == 0 and "intact; unfinished, the same command goes on: panorama/train" in out
 
 
@@ -63,20 +61,20 @@ def test_an_unfinished_data_set_is_said_and_is_no_fault(capfd, made):
         (["verify", "shards", "--jobs", "0"], "--jobs"),
     ],
 )
-def test_a_mistake_gets_one_sentence_and_exit_code_2(capfd, made, monkeypatch, arguments, words):
+def test_a_mistake_gets_one_sentence_and_exit_code_2(blursynth, made, monkeypatch, arguments, words):
     monkeypatch.chdir(made.parent)
     (made.parent / "empty").mkdir()
-    code, out, err = run(capfd, *arguments)
+    code, out, err = blursynth(*arguments)
     assert code == 2 and out == "" and words in err and "Traceback" not in err
 
 
-def test_a_damaged_shard_that_is_removed_is_made_again(capfd, made, sun360):
+def test_a_damaged_shard_that_is_removed_is_made_again(blursynth, made, sun360):
     """What the advice to the user amounts to: remove what is named, give the same command."""
     whole = shutil.copytree(made, made.parent / "whole")
     for path in (made / "panorama/train").glob("panorama-train-000001.*"):
         path.unlink()
-    run(capfd, "panorama", "--src", sun360, "--out", made, "--size", 16,
+    blursynth("panorama", "--src", sun360, "--out", made, "--size", 16,
         "--per-panorama", 2, "--samples-per-shard", 2, "--jobs", 1)  # fmt: skip
-    assert run(capfd, "verify", made, "--jobs", 1)[0] == 0
+    assert blursynth("verify", made, "--jobs", 1)[0] == 0
     tar = "panorama/train/panorama-train-000001.tar"
     assert (made / tar).read_bytes() == (whole / tar).read_bytes()

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -14,19 +13,6 @@ from blursynth.schema import SCHEMA_VERSION, Sample
 from blursynth.shards import ShardName, write_shard
 from blurvid.checkpoint import Checkpoint, save_checkpoint
 from blurvid.model import ModelSpec, build_model
-
-
-@pytest.fixture
-def blurvid(monkeypatch, capsys):
-    """blurvid("evaluate", ...) -> (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["blurvid", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            vid.main()
-        return stopped.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from blurcli import vid
 from blursynth.shards import ShardName, write_shard
 
 from ..conftest import make_sample
@@ -16,18 +15,10 @@ from ..conftest import make_sample
 SMALL = ("--width", 1, "--batch", 2, "--workers", 0, "--device", "cpu")
 
 
-@pytest.fixture
-def blurvid(monkeypatch, capsys, tmp_path):
-    """blurvid("train", ...) -> (exit code, stdout, stderr), run in an empty folder."""
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch, tmp_path):
+    """Where run folders go that nobody names."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["blurvid", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            vid.main()
-        return stopped.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="module")
