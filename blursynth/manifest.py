@@ -95,6 +95,8 @@ def _refuse_difference(folder: Path, before: dict, now: dict) -> None:
         raise ValueError(
             f"{folder / PLAN_NAME} is damaged; start anew with --overwrite"
         ) from error
+    if not differences:
+        raise ValueError(f"{folder / PLAN_NAME} is damaged; start anew with --overwrite")
     raise ValueError(
         f"expected to continue the data set in {folder}, found that {'; '.join(differences)}: "
         "go back to the former, choose another --name, or start anew with --overwrite"

@@ -15,6 +15,7 @@ import numpy as np
 from .camera import Camera, pixel_centres, project, rays
 from .rotation import matrices, slerp
 
+MOST_FRAMES = 10_001
 
 def homography(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
     """(3, 3) float64 H with x_j ~ H x_i in homogeneous pixels: H = K R_j^T R_i K^-1.
@@ -107,6 +108,11 @@ def enough_frames(
     neighbouring frames."""
     few = n
     while (step := max_step_px(camera, *ends_wxyz, n)) > max_step:
+        if n > MOST_FRAMES:
+            raise ValueError(
+                f"expected at most {MOST_FRAMES:,} frames, found that --max-step-px {max_step:g} "
+                "needs more; raise it"
+            )
         n = max(n + 2, 2 * int(np.ceil((n - 1) * step / max_step / 2)) + 1)
     while n > few and max_step_px(camera, *ends_wxyz, n - 2) <= max_step:
         n -= 2
@@ -115,6 +121,9 @@ def enough_frames(
 
 @lru_cache
 def _speed_grid(size_hw: tuple[int, int]) -> np.ndarray:
+    """Every pixel centre along the border, where the fastest are, and a grid of those inside."""
     height, width = size_hw
     x, y = (np.linspace(0.5, side - 0.5, min(side, 17)) for side in (width, height))
-    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    inside = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+    centres = pixel_centres(size_hw)
+    return np.concatenate([inside, *centres[[0, -1]], *centres[:, [0, -1]].swapaxes(0, 1)])

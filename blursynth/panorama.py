@@ -166,12 +166,20 @@ def _read(path: Path, camera: Camera, quality: Quality) -> np.ndarray:
     data = path.read_bytes()
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if data.startswith(JPG_SIGNATURE):
-        height, width = image_size(data, "jpg")
-        _refuse_too_wide(max(height, width))
-        full = density(width, camera)
-        allowed = (f for scale, f in JPG_SCALES.items() if full / scale >= quality.least_density)
-        flags = next(allowed, cv2.IMREAD_COLOR)
+        size_hw = image_size(data, "jpg")
+        _refuse_too_wide(max(size_hw))
+        flags = _jpg_flags(size_hw, density(max(size_hw), camera), quality)
     return decode_file(data, flags)
+
+
+def _jpg_flags(size_hw: tuple[int, int], full_density: float, quality: Quality) -> int:
+    """For the smallest scale that the quality allows, of those that divide both sides: where one
+    does not, the last column or row would stand for a part of a pixel."""
+    for scale, flags in JPG_SCALES.items():
+        divides = not (size_hw[0] % scale or size_hw[1] % scale)
+        if divides and full_density / scale >= quality.least_density:
+            return flags
+    return cv2.IMREAD_COLOR
 
 
 def _linear_rgb(image: np.ndarray) -> np.ndarray:

@@ -64,14 +64,14 @@ def rerender(
         if reason:
             faults.append(Fault(place_of(shard.tar, root.absolute()), reason, entry.key))
         on_progress(done)
-    return Redrawn(len(drawn), max(shard.tolerance for shard, _ in entries), tuple(faults))
+    return Redrawn(len(drawn), max((shard.tolerance for shard, _ in entries), default=0), tuple(faults))
 
 
 def _evenly(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """(shard, sample) numbers, each once: round by round through all shards, in a drawn order."""
     rng = np.random.default_rng(0)
     orders = [rng.permutation(size) for size in sizes]
-    for one_round in range(max(sizes)):
+    for one_round in range(max(sizes, default=0)):
         for shard in rng.permutation(len(sizes)):
             if one_round < sizes[shard]:
                 yield int(shard), int(orders[shard][one_round])

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from tokenize import TokenError
 from typing import Any
 
 import cv2
@@ -223,7 +224,7 @@ def image_size(data: bytes, image_format: str) -> tuple[int, int]:
     """Height and width as the file's header states them, before any pixel is decoded."""
     try:
         return _SIZE_READERS[image_format](data)
-    except (IndexError, ValueError, EOFError) as error:
+    except (IndexError, ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:
         raise ValueError(f"its {image_format} header is damaged") from error
 
 

@@ -310,7 +310,7 @@ class Digests:
         state = [status.st_size, status.st_mtime_ns]
         place = f"{what}:{path.absolute()}"
         known = self._known.get(place)
-        if known is None or known[0] != state:
+        if not isinstance(known, list) or len(known) != 2 or known[0] != state:
             self._known[place] = known = [state, find()]
         return known[1]
 

@@ -269,14 +269,14 @@ def _split_faults(
     train, test = (_sources_in(split, reports) for split in SPLITS)
     for source in sorted(train & test):
         yield Fault(place_of(data_set.folder, root), f"{source} gives samples to train and test")
-    if data_set.described.get("kind") != "video":
-        return
+    folders_rule = any(told_split(source) for source in train | test)
     for split, sources in zip(SPLITS, (train, test), strict=True):
         for source in sorted(sources):
-            if told_split(source) not in (None, split):
-                reason = f"expected {source} in {told_split(source)}, found it in {split}"
+            expected = (told_split(source) or "train") if folders_rule else split
+            if expected != split:
+                reason = f"expected {source} in {expected}, found it in {split}"
                 yield Fault(place_of(data_set.folder, root), reason)
-    if not any(told_split(source) for source in train | test):
+    if data_set.described.get("kind") == "video" and not folders_rule:
         for clip in sorted({clip_of(s) for s in train} & {clip_of(s) for s in test}):
             reason = f"the clip {clip} gives samples to train and test"
             yield Fault(place_of(data_set.folder, root), reason)

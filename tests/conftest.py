@@ -1,12 +1,14 @@
 """What the tests share: small pictures made here, and real data where it lies beside the project."""
 
 import os
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from blurcli import synth, vid
 from blursynth.schema import SCHEMA_VERSION, Sample
 
 SHARED = Path(os.environ.get("BLUR_SHARED", Path(__file__).parents[2] / "shared"))
@@ -95,3 +97,31 @@ def make_sample(key: str = "clip-0123456789abcdef-000000", *, m: int = 3, side=(
         "crop_xywh": [0, 0, width, height],
     }
     return Sample(key, np.rint(frames.mean(0)).astype(np.uint8), frames, meta)
+
+
+# --- the two programs as they are typed ---
+
+
+@pytest.fixture
+def typed(monkeypatch, capfd):
+    """typed(main, name, *arguments) -> (exit code, stdout, stderr) of that program."""
+
+    def run(main, name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0), *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def blursynth(typed):
+    """blursynth("panorama", ...) -> (exit code, stdout, stderr)."""
+    return lambda *arguments: typed(synth.main, "blursynth", *arguments)
+
+
+@pytest.fixture
+def blurvid(typed):
+    """blurvid("train", ...) -> (exit code, stdout, stderr)."""
+    return lambda *arguments: typed(vid.main, "blurvid", *arguments)

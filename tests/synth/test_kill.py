@@ -17,7 +17,6 @@ from blursynth.manifest import DIGESTS_NAME
 from blursynth.schema import encode_index
 from blursynth.shards import ShardName, write_shard
 
-from ..cli.test_synth import argv, run  # noqa: F401
 from ..conftest import make_picture, make_sample, write_image, write_scene
 
 DRIVER = Path(__file__).with_name("dying.py")
@@ -96,7 +95,7 @@ def undisturbed(src, tmp_path_factory):
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_run_killed_there_is_finished_by_the_same_command(
-    capfd, src, driver, undisturbed, tmp_path, point
+    blursynth, src, driver, undisturbed, tmp_path, point
 ):
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
     assert driver(POINTS[point], *arguments) == signal.SIGKILL
@@ -104,7 +103,7 @@ def test_a_run_killed_there_is_finished_by_the_same_command(
     assert len(before) == {"tar": 1, "index": 1, "manifest": 4}.get(
         next((word for word in ("tar", "index", "manifest") if word in point), ""), 0
     )
-    assert run(capfd, *arguments)[0] == 0
+    assert blursynth(*arguments)[0] == 0
     assert tree(tmp_path) == {k: v for k, v in undisturbed.items() if k.startswith("panorama/")}
     assert {tar: finished(tmp_path)[tar] for tar in before} == before
     assert is_intact(tmp_path)
@@ -113,36 +112,36 @@ def test_a_run_killed_there_is_finished_by_the_same_command(
 @pytest.mark.parametrize(
     "point", [("adding", "gopro-train-000001.tar"), ("after", "gopro-train-000000.tar")]
 )
-def test_a_run_of_video_too(capfd, src, driver, undisturbed, tmp_path, point):
+def test_a_run_of_video_too(blursynth, src, driver, undisturbed, tmp_path, point):
     arguments = (*GOPRO, "--src", src / "gopro", "--out", tmp_path, "--jobs", 1)
     assert driver(point, *arguments) == signal.SIGKILL
-    assert run(capfd, *arguments)[0] == 0
+    assert blursynth(*arguments)[0] == 0
     assert tree(tmp_path) == {k: v for k, v in undisturbed.items() if k.startswith("gopro/")}
 
 
-def test_failures_stand_in_the_order_of_the_plan_whatever_the_order_of_work(capfd, tmp_path):
+def test_failures_stand_in_the_order_of_the_plan_whatever_the_order_of_work(blursynth, tmp_path):
     for number in range(6):
         write_image(tmp_path / f"src/good {number}.png", make_picture(64, 128, number))
         write_image(tmp_path / f"src/good {number} but square.png", make_picture(64, 64))
     arguments = (*PANORAMA, "--src", tmp_path / "src", "--out", tmp_path / "out", "--jobs", 1)
-    assert run(capfd, *arguments, "--max-failures", 6)[0] == 0
+    assert blursynth(*arguments, "--max-failures", 6)[0] == 0
     whole = tree(tmp_path / "out")
     assert len(whole["panorama/train/manifest.json"]["failures"]) == 6
     (tmp_path / "out/panorama/train/panorama-train-000000.json").unlink()
-    assert run(capfd, *arguments, "--max-failures", 6)[0] == 0
+    assert blursynth(*arguments, "--max-failures", 6)[0] == 0
     assert tree(tmp_path / "out") == whole
 
 
-def test_an_index_that_was_damaged_later_is_named_with_what_to_do(capfd, src, tmp_path):
+def test_an_index_that_was_damaged_later_is_named_with_what_to_do(blursynth, src, tmp_path):
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
-    run(capfd, *arguments)
+    blursynth(*arguments)
     index = tmp_path / "panorama/train/panorama-train-000001.json"
     whole = index.read_bytes()
     index.write_bytes(whole[:-9])
-    code, _, err = run(capfd, *arguments)
+    code, _, err = blursynth(*arguments)
     assert code == 2 and f"{index} is not the index of a shard; remove it, and its shard" in err
     index.unlink()
-    assert run(capfd, *arguments)[0] == 0 and index.read_bytes() == whole
+    assert blursynth(*arguments)[0] == 0 and index.read_bytes() == whole
 
 
 # --- processes that outlive others -------------------------------------------------------------
@@ -167,12 +166,12 @@ def test_two_writers_of_one_shard_do_not_meet(tmp_path):
     assert sorted(p.name for p in name.tar.parent.iterdir()) == [name.index.name, name.tar.name]
 
 
-def test_a_second_run_in_the_same_folder_is_refused_while_the_first_works(capfd, src, tmp_path):
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_works(blursynth, src, tmp_path):
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
     with files.held_alone(tmp_path / "panorama"):
-        code, _, err = run(capfd, *arguments)
+        code, _, err = blursynth(*arguments)
     assert code == 2 and "found another run at work there; wait until it ends, or stop it" in err
-    assert run(capfd, *arguments)[0] == 0
+    assert blursynth(*arguments)[0] == 0
 
 
 @pytest.fixture
@@ -214,16 +213,16 @@ def is_alive(pid):
         return False
 
 
-def test_jobs_whose_run_was_killed_leave_soon_and_disturb_nothing(capfd, at_work, tmp_path):
+def test_jobs_whose_run_was_killed_leave_soon_and_disturb_nothing(blursynth, at_work, tmp_path):
     process, workers, arguments = at_work
     assert len(workers) == 2
     process.kill()
     process.wait()
-    assert run(capfd, *arguments[:-1], "1")[0] == 0
+    assert blursynth(*arguments[:-1], "1")[0] == 0
     until(lambda: not any(map(is_alive, workers)), seconds=3)
     goes_on = tree(tmp_path / "out")
     shutil.rmtree(tmp_path / "out")
-    assert run(capfd, *arguments[:-1], "1")[0] == 0
+    assert blursynth(*arguments[:-1], "1")[0] == 0
     assert tree(tmp_path / "out") == goes_on
 
 
@@ -253,14 +252,14 @@ def test_a_job_that_begins_after_its_run_was_killed_leaves_as_well():
     until(lambda: not is_alive(orphan), seconds=5)
 
 
-def test_a_job_that_is_killed_ends_the_run_with_a_sentence(capfd, at_work, tmp_path):
+def test_a_job_that_is_killed_ends_the_run_with_a_sentence(blursynth, at_work, tmp_path):
     process, workers, arguments = at_work
     os.kill(workers[0], signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == 1 and err.count("\n") == 1
     assert "a job was ended from outside, perhaps for want of memory; what is finished is" in err
     assert not [p for p in tmp_path.rglob("*") if files.is_temporary(p)]
-    assert run(capfd, *arguments[:-1], "1")[0] == 0 and is_intact(tmp_path / "out")
+    assert blursynth(*arguments[:-1], "1")[0] == 0 and is_intact(tmp_path / "out")
 
 
 # --- a full disk -------------------------------------------------------------------------------
@@ -282,27 +281,27 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_full_disk_ends_the_run_with_a_sentence_and_loses_nothing(
-    capfd, src, small_disk, tmp_path, jobs
+    blursynth, src, small_disk, tmp_path, jobs
 ):
     disk, enlarge = small_disk
     arguments = [*PANORAMA, "--size", "64", "--format", "npy", "--src", src / "sun360"]
-    code, out, err = run(capfd, *arguments, "--per-panorama", 7, "--out", disk, "--jobs", jobs)
+    code, out, err = blursynth(*arguments, "--per-panorama", 7, "--out", disk, "--jobs", jobs)
     assert (code, out) == (1, "") and err.count("\n") == 1
     assert ".tar: No space left on device; what is finished is kept: make room, and the" in err
     before = finished(disk)
     assert before and is_intact(disk) and not list(disk.rglob("*.partial"))
     enlarge()
-    assert run(capfd, *arguments, "--per-panorama", 7, "--out", disk, "--jobs", 1)[0] == 0
+    assert blursynth(*arguments, "--per-panorama", 7, "--out", disk, "--jobs", 1)[0] == 0
     assert {tar: finished(disk)[tar] for tar in before} == before
     again = tmp_path / "again"
-    assert run(capfd, *arguments, "--per-panorama", 7, "--out", again, "--jobs", 1)[0] == 0
+    assert blursynth(*arguments, "--per-panorama", 7, "--out", again, "--jobs", 1)[0] == 0
     assert tree(disk) == tree(again)
 
 
-def test_a_disk_that_is_full_from_the_start_gets_the_same_sentence(capfd, src, small_disk):
+def test_a_disk_that_is_full_from_the_start_gets_the_same_sentence(blursynth, src, small_disk):
     disk, _ = small_disk
     (disk / "film.mp4").write_bytes(bytes((1 << 20) - 4096))
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", disk / "out", "--jobs", 1)
-    code, out, err = run(capfd, *arguments)
+    code, out, err = blursynth(*arguments)
     assert (code, out) == (1, "") and "No space left on device; what is finished is kept" in err
     assert {p.name for p in disk.rglob("*") if p.is_file()} <= {"film.mp4", DIGESTS_NAME}

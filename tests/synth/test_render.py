@@ -397,6 +397,26 @@ def test_what_is_no_image_is_refused(tmp_path):
             load_level(tmp_path / name, seen_by(32))
 
 
+@pytest.mark.parametrize("width, height", [(2000, 1000), (2001, 1001), (2007, 1003)])
+def test_sides_that_no_scale_divides_move_nothing(tmp_path, width, height):
+    """JPEG's reduced decoding rounds sides up; positions must not follow."""
+    smooth = cv2.GaussianBlur(make_picture(1000, 2000), (0, 0), 6)
+    write_image(tmp_path / "a.jpg", cv2.resize(smooth, (width, height)))
+    write_image(tmp_path / "a.png", cv2.resize(smooth, (width, height)))
+    views = []
+    for name in ("a.jpg", "a.png"):
+        level = load_level(tmp_path / name, seen_by(32, quality="high"))
+        quat = rotation.quat_looking_at(170, 0)[None]
+        views.append(next(render.render_views(level, centred_camera((32, 32), 60.0), quat,
+                                              render.encode_frame)))  # fmt: skip
+    assert np.abs(views[0].astype(int) - views[1]).mean() < 1.0
+
+
+def test_an_aspect_is_that_of_the_whole_picture(tmp_path):
+    write_image(tmp_path / "a.jpg", make_picture(1040, 2097))
+    assert load_level(tmp_path / "a.jpg", seen_by(16)).size_hw[1] < 2097
+
+
 def test_a_large_picture_is_shrunk_in_linear_light(tmp_path):
     stripes = np.zeros((1024, 2048, 3), np.uint8)
     stripes[:, ::2] = 255
