@@ -24,6 +24,12 @@ def run_summary(plan: DataSetPlan, result: RunResult) -> str:
     return f"{plan.folder}: {counts}{failed}; {made}"
 
 
+def empty_splits(indexes: tuple[ShardIndex, ...]) -> list[str]:
+    """Splits that were planned and hold no sample, since all their sources failed."""
+    filled = {index.split for index in indexes if index.samples}
+    return sorted({index.split for index in indexes} - filled)
+
+
 def _counts(indexes: tuple[ShardIndex, ...]) -> str:
     parts = []
     for split in sorted({index.split for index in indexes}, reverse=True):

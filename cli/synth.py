@@ -125,6 +125,8 @@ def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, fa
         )
     for failure in result.failures:
         click.echo(f"left out {failure.source}: {failure.reason}", err=True)
+    for split in info.empty_splits(result.indexes):
+        click.echo(f"note: the {split} split is empty, as every source of it was left out", err=True)
     click.echo(info.run_summary(planned, result))
 
 

@@ -50,6 +50,17 @@ def test_failures_are_named_and_the_run_goes_on(blursynth, sun360, tmp_path):
     assert "left out square.png: expected a panorama twice as wide as high" in err
 
 
+def test_a_split_whose_every_source_failed_is_said_to_be_empty(blursynth, sun360, tmp_path):
+    arguments = ("panorama", "--src", sun360, "--size", 16, "--per-panorama", 2, "--jobs", 1)
+    assert blursynth(*arguments, "--out", tmp_path / "whole")[0] == 0
+    index = (tmp_path / "whole/panorama/test/panorama-test-000000.json").read_text()
+    (tested,) = (name for name in sorted(sun360.iterdir()) if f'"{name.name}"' in index)
+    tested.write_bytes(tested.read_bytes()[:2000])
+    code, out, err = blursynth(*arguments, "--out", tmp_path / "broken")
+    assert code == 0 and "0 test samples" in out
+    assert "note: the test split is empty, as every source of it was left out" in err
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
