@@ -1,6 +1,7 @@
 """What the tests share: small pictures made here, and real data where it lies beside the project."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,12 @@ SHARED = Path(os.environ.get("BLUR_SHARED", Path(__file__).parents[2] / "shared"
 @pytest.fixture(autouse=True, scope="session")
 def single_threaded():
     cv2.setNumThreads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def answering_ctrl_c():
+    """A shell that runs the tests in the background has them ignore it, and their programs too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
