@@ -1,6 +1,7 @@
-"""The shard contract: what a sample is, how it is written into a tar and read back, what an index says.
+"""The shard contract: what a sample is, how it stands in a tar, what an index says of it.
 
-Encode and decode stand side by side; `shards/README.md` says the same in prose. Images are RGB.
+Encode and decode stand side by side; `shards/README.md` says the same in prose; what metadata may
+be is `metadata.py`'s. Images are RGB.
 Raises ValueError with what was expected, what was found, and the sample's key.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from tokenize import TokenError
 from typing import Any
@@ -16,25 +17,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-SCHEMA_VERSION = 1
+from .metadata import SCHEMA_VERSION, check_meta, select_frames
+
 FORMATS = ("png", "webp", "jpg", "npy")
 LOSSY_FORMATS = ("jpg",)
 MAX_MEMBER_BYTES = 1 << 28
 MAX_IMAGE_PIXELS = 1 << 26
+MAX_META_BYTES = 1 << 20
+TAR_BLOCK = 512
 
 META_NAME = "meta.json"
-COMMON_META = frozenset(
-    "schema kind source n times response exact_mean seed direction clipped".split()
-)
-KIND_META = {
-    "panorama": frozenset(
-        "size_hw hfov_deg xi focal_px principal_xy beta_deg quat_wxyz quat_first_last "
-        "max_step_px".split()
-    ),
-    "video": frozenset("scene first_frame crop_xywh".split()),
-}
-PER_FRAME_META = ("times", "quat_wxyz")
-
 _CV2_PARAMETERS = {
     # Huffman codes of differences to the mean of left and above: the fastest, and as small as
     # deflate's search here. The level comes first, as setting it resets the strategy.
@@ -69,8 +61,7 @@ class Sample:
     meta: dict[str, Any] = field(compare=False)
 
     def __post_init__(self) -> None:
-        if not self.key or set(self.key) & set("./\\"):
-            raise ValueError(f"expected a key without dots and slashes, found {self.key!r}")
+        check_key(self.key)
         if self.blur.ndim != 3 or self.blur.shape[2] != 3 or self.blur.dtype != np.uint8:
             raise ValueError(
                 f"sample {self.key}: expected an (H, W, 3) uint8 blur, "
@@ -84,30 +75,10 @@ class Sample:
         check_meta(self.key, self.meta, frames=len(self.frames))
 
 
-def check_meta(key: str, meta: Mapping[str, Any], *, frames: int) -> None:
-    """That `meta` is of this schema and complete for its kind and number of frames."""
-    if meta.get("schema") != SCHEMA_VERSION:
-        raise ValueError(
-            f"sample {key}: expected schema {SCHEMA_VERSION}, found {meta.get('schema')!r}; "
-            "make the shards anew with this version of blursynth"
-        )
-    kind = meta.get("kind")
-    if kind not in KIND_META:
-        raise ValueError(f"sample {key}: expected kind {' or '.join(KIND_META)}, found {kind!r}")
-    missing = sorted((COMMON_META | KIND_META[kind]) - meta.keys())
-    if missing:
-        raise ValueError(f"sample {key}: its metadata lacks {', '.join(missing)}")
-    for name in PER_FRAME_META:
-        if name in meta and len(meta[name]) != frames:
-            raise ValueError(
-                f"sample {key}: expected {len(meta[name])} frames as `{name}` says, found {frames}"
-            )
-
-
-def select_frames(meta: Mapping[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
-    """The metadata of a sample of which only the frames with these numbers are kept."""
-    kept = {k: [meta[k][i] for i in numbers] for k in PER_FRAME_META if k in meta}
-    return {**meta, **kept}
+def check_key(key: str) -> None:
+    """That a key can stand in a member's name and in a sentence."""
+    if not key or set(key) & set("./\\") or not key.isprintable():
+        raise ValueError(f"expected a key without dots and slashes, found {key!r}")
 
 
 # --- members -------------------------------------------------------------------------------
@@ -150,9 +121,11 @@ def decode_meta(key: str, members: Mapping[str, bytes]) -> dict[str, Any]:
     """The metadata alone, checked."""
     if META_NAME not in members:
         raise ValueError(f"sample {key}: its member {META_NAME} is missing")
+    if (size := len(members[META_NAME])) > MAX_META_BYTES:
+        raise ValueError(f"sample {key}: its {META_NAME} has {size} bytes, over {MAX_META_BYTES}")
     try:
         meta = json.loads(members[META_NAME])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"sample {key}: its {META_NAME} is not JSON ({error})") from error
     if not isinstance(meta, dict) or not isinstance(meta.get("times", []), list):
         raise ValueError(f"sample {key}: its {META_NAME} is not an object with a list of times")
@@ -160,21 +133,33 @@ def decode_meta(key: str, members: Mapping[str, bytes]) -> dict[str, Any]:
     return meta
 
 
-def image_format_of(key: str, names: Mapping[str, Any]) -> str:
+def check_members(key: str, names: Collection[str]) -> None:
+    """That these are the members of one sample: in one format, none missing and none besides."""
+    image_format = image_format_of(key, names)
+    frames = sum(n.startswith("frame.") and n.endswith(f".{image_format}") for n in names)
+    expected = member_names(max(frames, 1), image_format)
+    missing = [name for name in expected if name not in names]
+    if missing:
+        raise ValueError(f"sample {key}: its member {missing[0]} is missing")
+    refuse_unknown_members(key, names, expected)
+
+
+def image_format_of(key: str, names: Collection[str]) -> str:
     """The format of a sample's images, read off the name of its blur."""
     found = [f for f in FORMATS if f"blur.{f}" in names]
     if len(found) != 1:
         raise ValueError(
-            f"sample {key}: expected one member blur.({'|'.join(FORMATS)}), found {sorted(names)}"
+            f"sample {key}: expected one member blur.({'|'.join(FORMATS)}), "
+            f"found {sorted(names)[:9]}"
         )
     return found[0]
 
 
-def refuse_unknown_members(key: str, names: Mapping[str, Any], expected: Sequence[str]) -> None:
+def refuse_unknown_members(key: str, names: Collection[str], expected: Sequence[str]) -> None:
     """That the members are those of the contract and no others."""
     extra = sorted(set(names) - set(expected))
     if extra:
-        raise ValueError(f"sample {key}: members that the contract does not list: {extra}")
+        raise ValueError(f"sample {key}: members that the contract does not list: {extra[:9]}")
 
 
 def _decode_member(key: str, members: Mapping[str, bytes], name: str) -> np.ndarray:
@@ -205,26 +190,51 @@ def decode_image(data: bytes, image_format: str) -> np.ndarray:
     """The inverse of `encode_image`: (H, W, 3) uint8 RGB; no pickle is ever loaded."""
     if len(data) > MAX_MEMBER_BYTES:
         raise ValueError(f"expected at most {MAX_MEMBER_BYTES} bytes, found {len(data)}")
-    if not data.startswith(_SIGNATURES[image_format]):
-        raise ValueError(f"it does not begin as a {image_format} file does")
-    height, width = image_size(data, image_format)
-    if not 0 < height * width <= MAX_IMAGE_PIXELS:
-        raise ValueError(f"expected at most {MAX_IMAGE_PIXELS} pixels, found {width}x{height}")
-    if image_format == "npy":
-        image = np.load(io.BytesIO(data), allow_pickle=False)
-    else:
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    height, width = checked_size(data, image_format)
+    image = _decode_npy(data) if image_format == "npy" else _decode_picture(data, image_format)
     if image is None or image.shape != (height, width, 3) or image.dtype != np.uint8:
         raise ValueError(f"it is damaged or not an 8-bit RGB {image_format}")
     return image
+
+
+def _decode_npy(data: bytes) -> np.ndarray:
+    return np.load(io.BytesIO(data), allow_pickle=False)
+
+
+def _decode_picture(data: bytes, image_format: str) -> np.ndarray | None:
+    if image_format == "png" and not _png_chunks_fit(data):
+        return None
+    try:
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _png_chunks_fit(data: bytes) -> bool:
+    """That no chunk says to be longer than the file, which OpenCV would allocate."""
+    at = 8
+    while at + 12 <= len(data):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return at == len(data)
+
+
+def checked_size(data: bytes, image_format: str) -> tuple[int, int]:
+    """Height and width as the first bytes of a file state them, if it is such a file and not
+    too large."""
+    if not data.startswith(_SIGNATURES[image_format]):
+        raise ValueError(f"it does not begin as a {image_format} file does")
+    height, width = image_size(data, image_format)
+    if min(height, width) < 1 or height * width > MAX_IMAGE_PIXELS:
+        raise ValueError(f"expected at most {MAX_IMAGE_PIXELS} pixels, found {width}x{height}")
+    return height, width
 
 
 def image_size(data: bytes, image_format: str) -> tuple[int, int]:
     """Height and width as the file's header states them, before any pixel is decoded."""
     try:
         return _SIZE_READERS[image_format](data)
-    except (IndexError, ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:
+    except _HEADER_ERRORS as error:
         raise ValueError(f"its {image_format} header is damaged") from error
 
 
@@ -234,7 +244,8 @@ def _png_size(data: bytes) -> tuple[int, int]:
 
 def _npy_size(data: bytes) -> tuple[int, int]:
     stream = io.BytesIO(data)
-    np.lib.format.read_magic(stream)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("expected version 1.0")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3:
         raise ValueError(f"expected an (H, W, 3) uint8 array, found {shape} {dtype}")
@@ -272,6 +283,10 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
 
 
+_HEADER_ERRORS = (
+    *(IndexError, ValueError, EOFError, SyntaxError, TokenError, TypeError),
+    *(RecursionError, MemoryError),  # of brackets in brackets, in the header of an npy
+)
 _SIZE_READERS = {"png": _png_size, "npy": _npy_size, "jpg": _jpg_size, "webp": _webp_size}
 
 
@@ -337,7 +352,7 @@ def decode_index(data: bytes, path: str) -> ShardIndex:
     try:
         fields = json.loads(data)
         schema = fields.pop("schema")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not the index of a shard") from error
     if schema != SCHEMA_VERSION:
         raise ValueError(
@@ -360,3 +375,16 @@ def decode_index(data: bytes, path: str) -> ShardIndex:
         return ShardIndex(**fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: not every field of an index is there") from error
+
+
+def check_index(index: ShardIndex) -> None:
+    """That each sample has the members of a sample, all of them inside the tar."""
+    for sample in index.samples:
+        check_key(sample.key)
+        check_members(sample.key, sample.members)
+        for name, (offset, size) in sample.members.items():
+            if offset < TAR_BLOCK or offset + size > index.tar_bytes:
+                raise ValueError(
+                    f"sample {sample.key}, member {name}: expected it inside the tar's "
+                    f"{index.tar_bytes} bytes, found {size} bytes at {offset}"
+                )

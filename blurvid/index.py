@@ -1,10 +1,13 @@
 """Shards and their samples, checked: what lies under `--shards DIR`, and which of it is read.
 
-A tar counts only with its index beside it (spec 2.1). Raises ValueError that names the file.
+A tar of blursynth counts only with its index beside it (spec 2.1); a plain tar, in a folder without
+any trace of blursynth, is indexed on first use. Raises ValueError that names the file.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from blursynth.schema import IndexedSample, ShardIndex, decode_index
+from blursynth.schema import IndexedSample, ShardIndex, check_index, decode_index
+from blurvid.plain import plain_index
 
 SPLITS = ("train", "test")
+MANIFEST_NAME, PLAN_NAME = "manifest.json", "plan.json"
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Shard:
 @dataclass(frozen=True)
 class DataSet:
     """One split of a data set. size_hw: the smallest height and width of its samples;
-    fewest_frames: the number of frames that every sample has at least."""
+    fewest_frames: the number of frames that every sample has at least; unread: the names of tars
+    that have no index, though the data set is one of blursynth."""
 
     name: str
     split: str
@@ -38,6 +44,7 @@ class DataSet:
     size_hw: tuple[int, int]
     fewest_frames: int
     shards: tuple[Shard, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def sample_count(self) -> int:
@@ -49,7 +56,7 @@ class Mixture:
     """Data sets that are read as one, `frames` frames of each sample.
 
     Samples are numbered 0, 1, ... through the data sets by name, their shards and each tar.
-    left_out: a sentence for each data set that has too few frames.
+    left_out: a sentence for each data set that has too few frames, or tars that are not read.
     """
 
     data_sets: tuple[DataSet, ...]
@@ -112,15 +119,25 @@ def mix(data_sets: Iterable[DataSet], *, frames: int) -> Mixture:
         for d in data_sets
         if d.fewest_frames < frames
     )
-    return Mixture(kept, frames, left_out)
+    unfinished = tuple(_unfinished(d) for d in kept if d.unread)
+    return Mixture(kept, frames, left_out + unfinished)
+
+
+def _unfinished(data_set: DataSet) -> str:
+    count, first = len(data_set.unread), data_set.unread[0]
+    tars = f"tar {first} has" if count == 1 else f"{count} tars ({first}, ...) have"
+    return (
+        f"{data_set.name}: {tars} no index and {'is' if count == 1 else 'are'} not read; the data "
+        "set is unfinished: run the blursynth command that makes it again"
+    )
 
 
 def data_sets_under(folder: Path, *, split: str) -> tuple[DataSet, ...]:
     """The data sets by name; `folder` holds several of them or is the folder of one."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder of shards, found no such folder")
-    places = (place for place in _split_folders(folder, split) if _index_files(place))
-    data_sets = sorted(filter(None, map(_read_data_set, places)), key=lambda d: d.name)
+    found = map(_read_folder, _split_folders(folder, split))
+    data_sets = sorted(filter(None, found), key=lambda d: d.name)
     names = Counter(data_set.name for data_set in data_sets)
     for data_set in data_sets:
         if names[data_set.name] > 1:
@@ -137,32 +154,88 @@ def _index_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob(f"*-{folder.name}-*.json") if p.name[0] != ".")
 
 
+def _tars(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!.]*.tar"))
+
+
+def _read_folder(folder: Path) -> DataSet | None:
+    """The data set of one split folder, None where there is no sample."""
+    if _index_files(folder):
+        return _read_data_set(folder)
+    traces = (folder / MANIFEST_NAME, folder.parent / PLAN_NAME)
+    return None if any(path.exists() for path in traces) else _read_plain(folder)
+
+
 def _read_data_set(folder: Path) -> DataSet | None:
-    """The data set of one split folder, None where its shards hold no sample."""
+    """Of the shards that blursynth finished."""
     indices = [(path, _read_index(path)) for path in _index_files(folder)]
     _refuse_other_data(indices)
-    filled = [index for _, index in indices if index.samples]
+    listed = [index for _, index in indices]
+    unread = {tar.name for tar in _tars(folder)} - {index.tar for index in listed}
+    name, fingerprint = listed[0].data_set, listed[0].fingerprint
+    return _data_set(folder, listed, name, fingerprint, unread)
+
+
+def _read_plain(folder: Path) -> DataSet | None:
+    """Of tars that blursynth did not make; the name is that of the folder above the split."""
+    listed = [plain_index(tar) for tar in _tars(folder)]
+    digests = "".join(index.tar_sha256 for index in listed)
+    fingerprint = hashlib.sha256(digests.encode()).hexdigest()
+    return _data_set(folder, listed, _name_above(folder), fingerprint)
+
+
+def _name_above(folder: Path) -> str:
+    return Path(os.path.abspath(folder)).parent.name
+
+
+def _data_set(
+    folder: Path,
+    indices: Sequence[ShardIndex],
+    name: str,
+    fingerprint: str,
+    unread: Iterable[str] = (),
+) -> DataSet | None:
+    filled = [index for index in indices if index.samples]
     if not filled:
         return None
+    shards = tuple(Shard(folder / index.tar, index.samples) for index in filled)
+    _refuse_repeated_keys(shards)
     heights, widths = zip(*(index.size_hw for index in filled), strict=True)
     return DataSet(
-        name=filled[0].data_set,
+        name=name,
         split=folder.name,
         folder=folder,
-        fingerprint=filled[0].fingerprint,
+        fingerprint=fingerprint,
         size_hw=(min(heights), min(widths)),
         fewest_frames=min(s.frame_count for index in filled for s in index.samples),
-        shards=tuple(Shard(folder / index.tar, index.samples) for index in filled),
+        shards=shards,
+        unread=tuple(sorted(unread)),
     )
 
 
+def _refuse_repeated_keys(shards: Iterable[Shard]) -> None:
+    first: dict[str, Path] = {}
+    for shard in shards:
+        for sample in shard.samples:
+            if sample.key in first:
+                raise ValueError(
+                    f"{shard.tar}: sample {sample.key} is there again, after {first[sample.key]}; "
+                    "a key stands for one sample of the data set"
+                )
+            first[sample.key] = shard.tar
+
+
 def _read_index(path: Path) -> ShardIndex:
-    """An index whose tar has the size that it says."""
+    """An index by the contract, whose tar has the size that it says."""
     index = decode_index(path.read_bytes(), str(path))
+    try:
+        check_index(index)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     tar = path.with_suffix(".tar")
     if index.tar != tar.name:
         raise ValueError(f"{path}: expected the index of {tar.name}, found that of {index.tar!r}")
-    if not tar.exists():
+    if not tar.is_file():
         raise ValueError(f"{tar} is missing beside its index; make or copy the shard anew")
     size = tar.stat().st_size
     if size != index.tar_bytes:
@@ -188,9 +261,9 @@ def _nothing_found(folder: Path, split: str) -> str:
     """What was looked for, and what is there instead."""
     looked = (
         f"no shards of split {split!r} under {folder}: looked for {split}/*.tar and "
-        f"*/{split}/*.tar, each with its index (.json) beside it"
+        f"*/{split}/*.tar, those of blursynth each with its index (.json) beside it"
     )
-    tars = sum(len(list(place.glob("[!.]*.tar"))) for place in _split_folders(folder, split))
+    tars = sum(len(_tars(place)) for place in _split_folders(folder, split))
     if tars:
         return f"{looked}; found {tars} tars without an index or without samples"
     others = [s for s in SPLITS if s != split and _split_folders(folder, s)]

@@ -29,7 +29,34 @@ def test_a_tar_without_its_index_does_not_exist(tmp_path, write_data_set):
     write_data_set(tmp_path, "dots", "train", [2, 3])
     (tmp_path / "dots/train/dots-train-000001.json").unlink()
     (tmp_path / "dots/train/manifest.json").write_text("{}")
-    assert find_mixture(tmp_path, split="train", frames=3).shard_sizes == (2,)
+    mixture = find_mixture(tmp_path, split="train", frames=3)
+    assert mixture.shard_sizes == (2,)
+    assert mixture.left_out == (
+        "dots: tar dots-train-000001.tar has no index and is not read; the data set is unfinished: "
+        "run the blursynth command that makes it again",
+    )
+
+
+@pytest.mark.parametrize("trace", ["plan.json", "train/manifest.json"])
+def test_tars_without_index_beside_any_trace_of_blursynth_are_not_plain(
+    tmp_path, write_data_set, trace
+):
+    write_data_set(tmp_path, "dots", "train", [2])
+    write_data_set(tmp_path, "more", "train", [2])
+    (tmp_path / "dots/train/dots-train-000000.json").unlink()
+    (tmp_path / "dots" / trace).write_text("{}")
+    assert _names(find_mixture(tmp_path, split="train", frames=3)) == ["more"]
+
+
+def test_a_key_stands_for_one_sample_of_the_data_set(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [2])
+    first = tmp_path / "dots/train/dots-train-000000.tar"
+    for suffix in (".tar", ".json"):
+        again = first.with_name(f"dots-train-000001{suffix}")
+        again.write_bytes(first.with_suffix(suffix).read_bytes().replace(b"0.tar", b"1.tar"))
+    sentence = "000001.tar: sample dots-000000 is there again, after .*000000.tar"
+    with pytest.raises(ValueError, match=sentence):
+        data_sets_under(tmp_path, split="train")
 
 
 def test_data_sets_with_enough_frames_are_mixed_and_the_others_named(tmp_path, write_data_set):
@@ -91,6 +118,7 @@ def _missing_tar(folder):
 
 def _without_indices(folder):
     (folder / "dots/train/dots-train-000000.json").unlink()
+    (folder / "dots/plan.json").write_text("{}")
     find_mixture(folder, split="train", frames=3)
 
 
