@@ -20,26 +20,42 @@ DIRECTION_THRESHOLD = 0.25
 
 @dataclass(frozen=True)
 class Batch:
-    """blur (B, 3, H, W) and frames (B, n, 3, H, W), uint8 RGB, frames in time order; B keys."""
+    """blur (B, 3, H, W) and frames (B, n, 3, H, W), uint8 RGB, frames in time order; B keys.
+
+    A batch without samples has no key and one black image, so that a model can be called on it.
+    """
 
     blur: Tensor
     frames: Tensor
     keys: tuple[str, ...]
 
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        return self.blur, self.frames
+
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.blur.to(device), self.frames.to(device), self.keys)
+        """On the device; from pinned memory the copy goes on while the caller does."""
+        return Batch(*(t.to(device, non_blocking=True) for t in self.tensors()), self.keys)
+
+    def pin_memory(self) -> Batch:
+        """In memory from which a GPU copies by itself."""
+        return Batch(*(t.pin_memory() for t in self.tensors()), self.keys)
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """How the samples of a batch become tensors. crop_hw: the size cut out at random.
-    frames_in_order: the frames of a sample, turned to the direction that is trained on."""
+    """How the samples of a batch become tensors. crop_hw: the size cut out at random. frames: of
+    each sample. frames_in_order: the frames of a sample, turned to the direction that is trained
+    on."""
 
     crop_hw: tuple[int, int]
+    frames: int
     seed: int
     frames_in_order: Callable[[Sample], np.ndarray]
 
     def __call__(self, samples: Sequence[Sample], epoch: int) -> Batch:
+        if not samples:
+            black = torch.zeros(1, self.frames, 3, *self.crop_hw, dtype=torch.uint8)
+            return Batch(black[:, 0], black, ())
         blurs, frames = [], []
         for sample in samples:
             rng = sample_rng(self.seed, epoch, sample.key)

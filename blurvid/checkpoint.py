@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,20 +24,25 @@ from blurvid.model import ModelSpec, RestorationModel, build_model
 
 FORMAT_VERSION = 1
 METADATA = "blurvid"
-OPTIMIZER = "optimizer/"  # no weight's name holds a slash
+OPTIMIZER, AVERAGE = "optimizer/", "average/"  # no weight's name holds a slash
+
+
+class Damaged(ValueError):
+    """A file that is not as it was written."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model, and what a training needs besides to go on from it.
 
-    weights: the model's state dict. optimizer: tensors by name, empty in a file for use alone.
-    progress: JSON values.
+    weights: the model's state dict. optimizer and average (of the weights): tensors by name,
+    empty in a file for use alone. progress: JSON values.
     """
 
     spec: ModelSpec
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
+    average: Mapping[str, Tensor] = field(default_factory=dict)
     progress: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -48,7 +54,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "progress": dict(checkpoint.progress),
     }
     optimizer = {OPTIMIZER + name: tensor for name, tensor in checkpoint.optimizer.items()}
-    tensors = {**checkpoint.weights, **optimizer}
+    average = {AVERAGE + name: tensor for name, tensor in checkpoint.average.items()}
+    tensors = {**checkpoint.weights, **optimizer, **average}
     stored = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with written_whole(path) as temporary:
         save_file(stored, temporary, {METADATA: json.dumps(described, sort_keys=True)})
@@ -62,10 +69,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
         spec = ModelSpec.from_dict(described["model"])
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: not a checkpoint of a model known here: {error}") from error
-    weights = {name: t for name, t in tensors.items() if not name.startswith(OPTIMIZER)}
-    optimizer = {n.removeprefix(OPTIMIZER): t for n, t in tensors.items() if n not in weights}
-    _refuse_other_shapes(path, weights, _blank_model(spec).state_dict())
-    return Checkpoint(spec, weights, optimizer, described.get("progress", {}))
+    optimizer, average = (_below(prefix, tensors) for prefix in (OPTIMIZER, AVERAGE))
+    weights = {n: t for n, t in tensors.items() if not n.startswith((OPTIMIZER, AVERAGE))}
+    with torch.device("meta"):  # a spec that lies of its size takes no memory
+        expected = build_model(spec).state_dict()
+    _refuse_other_shapes(path, weights, expected)
+    if average:
+        _refuse_other_shapes(path, average, expected)
+    return Checkpoint(spec, weights, optimizer, average, described.get("progress", {}))
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def load_model(path: Path, device: torch.device) -> RestorationModel:
@@ -78,9 +93,10 @@ def load_model(path: Path, device: torch.device) -> RestorationModel:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Gives a temporary name to write to; renames it to `path` unless an error comes."""
+    """Gives a temporary name to write to, this writer's own; renames it to `path` unless an error
+    comes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield temporary
         _sync(temporary)
@@ -108,11 +124,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error})") from error
+        raise Damaged(f"{path} is not a whole safetensors file ({error})") from error
     try:
         described = json.loads(metadata[METADATA])
         version = described["version"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is a safetensors file, but no checkpoint that `blurvid train` wrote"
         ) from error
@@ -132,7 +148,7 @@ def _blank_model(spec: ModelSpec) -> RestorationModel:
 def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(
+            raise Damaged(
                 f"{path}: {name} holds values that are not finite; take an earlier checkpoint"
             )
 

@@ -20,7 +20,7 @@ from blurvid.batch import channels_first, unit_range
 from blurvid.index import DataSet, Mixture
 from blurvid.metrics import PSNR_CAP_DB, masked_psnr, masked_ssim, psnr, ssim
 from blurvid.restore import predict
-from blurvid.stream import read_samples
+from blurvid.stream import BadSamples, read_samples
 from blurvid.warp import flow_warp
 
 MODEL = "model"
@@ -100,16 +100,19 @@ def evaluate_model(
     device: torch.device,
     batch: int | None = None,
     limit: int | None = None,
+    bad: BadSamples | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> list[Evaluation]:
     """All rows on each data set by itself.
 
     batch: samples at once (None: as many as `BATCH_PIXELS` hold). limit: at most so many samples
-    of each data set, evenly spread. on_progress: told how many samples are done in all.
+    of each data set, evenly spread. bad: takes what is said of samples that cannot be read, which
+    are left out. on_progress: told how many samples are done in all.
     """
     done, evaluations = 0, []
     for data_set in data.data_sets:
-        samples = spread_samples(data_set, data.frames, limit)
+        numbers = sample_numbers(data_set.sample_count, limit)
+        samples = read_samples(Mixture((data_set,), data.frames), numbers, bad=bad)
         seen, scored = [], []
         for predicted in predicted_batches(model, samples, device=device, batch=batch):
             scored.append(_score_rows(predicted))
@@ -121,25 +124,18 @@ def evaluate_model(
 
 
 def sequence_psnr(
-    model,
-    data: Mixture,
-    *,
-    device: torch.device,
-    batch: int | None = None,
-    limit: int | None = None,
+    model, samples: Iterable[Sample], *, device: torch.device, batch: int | None = None
 ) -> np.ndarray:
-    """(samples, n) float64: the model's PSNR in dB under `sequence`, data set after data set.
+    """(samples, n) float64: the model's PSNR in dB under `sequence`, in the order of the samples.
 
-    What training validates by: the model's row alone, without SSIM. `batch`, `limit` as above.
+    What training validates by: the model's row alone, without SSIM. `batch` as above.
     """
     parts = []
-    for data_set in data.data_sets:
-        samples = spread_samples(data_set, data.frames, limit)
-        for predicted in predicted_batches(model, samples, device=device, batch=batch):
-            turned = (predicted.frames, predicted.frames.flip(1))
-            directions = ({"psnr": psnr(f, predicted.truth).cpu().numpy()} for f in turned)
-            parts.append(sequence_protocol(Scores(*directions))["psnr"])
-    return np.concatenate(parts)
+    for predicted in predicted_batches(model, samples, device=device, batch=batch):
+        turned = (predicted.frames, predicted.frames.flip(1))
+        directions = ({"psnr": psnr(f, predicted.truth).cpu().numpy()} for f in turned)
+        parts.append(sequence_protocol(Scores(*directions))["psnr"])
+    return np.concatenate(parts) if parts else np.empty((0, 0))
 
 
 def sample_count(data: Mixture, limit: int | None) -> int:
@@ -147,10 +143,13 @@ def sample_count(data: Mixture, limit: int | None) -> int:
     return sum(len(sample_numbers(d.sample_count, limit)) for d in data.data_sets)
 
 
-def spread_samples(data_set: DataSet, frames: int, limit: int | None) -> Iterator[Sample]:
-    """At most `limit` samples of a data set, evenly spread, with `frames` frames each."""
-    numbers = sample_numbers(data_set.sample_count, limit)
-    return read_samples(Mixture((data_set,), frames), numbers)
+def spread_numbers(data: Mixture, limit: int | None) -> list[int]:
+    """The mixture's numbers of at most `limit` samples of each data set, evenly spread."""
+    numbers, first = [], 0
+    for data_set in data.data_sets:
+        numbers += [first + k for k in sample_numbers(data_set.sample_count, limit)]
+        first += data_set.sample_count
+    return numbers
 
 
 def sample_numbers(count: int, limit: int | None) -> list[int]:
@@ -262,6 +261,8 @@ def _without_direction(metrics: Metrics) -> Scores:
 def _evaluation(
     data_set: DataSet, seen: Sequence[tuple[str, Mapping, tuple]], scored: Sequence[Mapping]
 ) -> Evaluation:
+    if not seen:
+        raise ValueError(f"{data_set.name}: none of its samples could be read")
     keys, metas, sizes = zip(*seen, strict=True)
     responses = sorted({meta["response"] for meta in metas})
     if len(responses) > 1:

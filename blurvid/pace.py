@@ -15,7 +15,7 @@ LONG_S = 600
 class Meter:
     """Means since the last reset: loss terms, images a second, the share of time spent waiting.
 
-    Only waiting for batches and working on them is timed, not validation and saving. The sums
+    steps: so many were added since. Only waiting for batches and working on them is timed, not validation and saving. The sums
     are no part of a training's state: a resumed one begins them anew.
     """
 
@@ -26,7 +26,7 @@ class Meter:
 
     def reset(self) -> None:
         self._sums = dict.fromkeys(self._terms, 0.0)
-        self._steps = self._images = 0
+        self.steps = self._images = 0
         self._waited_s = self._worked_s = 0.0
 
     def waiting_for(self, batches: Iterable[T]) -> Iterator[T]:
@@ -52,14 +52,14 @@ class Meter:
 
     def add(self, terms: Mapping[str, float], images: int) -> None:
         """What came of one batch of so many images."""
-        self._steps += 1
+        self.steps += 1
         self._images += images
         for name in self._terms:
             self._sums[name] += terms[name]
 
     def means(self) -> dict[str, float]:
         seconds = self._waited_s + self._worked_s
-        terms = {name: value / self._steps for name, value in self._sums.items()}
+        terms = {name: value / self.steps for name, value in self._sums.items()}
         speed = {"images_per_s": self._images / seconds, "waiting": self._waited_s / seconds}
         return {**terms, **speed}
 

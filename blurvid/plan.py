@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from blurvid.batch import FRAME_ORDERS
+from blurvid.compute import Compute, ComputeSpec
 from blurvid.index import Mixture, data_sets_under, find_mixture, mix
 from blurvid.losses import PIXEL_COUNTS
 from blurvid.model import NAME, ModelSpec
+from blurvid.optimizer import OptimizerSpec
 from blurvid.order import Order
 
 SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 128, 8, 4
@@ -22,17 +24,20 @@ SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 128, 8, 4
 @dataclass(frozen=True)
 class DataSpec:
     """Which samples are read, and how. name: of one data set (None: all with enough frames).
-    crop: side of the squares cut out (None: the smallest size among the data). batch: None: 8 up
-    to 128 px, else 4."""
+    crop: side of the squares cut out (None: the smallest size among the data). batch: samples in
+    a global batch (None: 8 up to 128 px, else 4). block: shards shuffled together (None: all).
+    max_bad: so many samples that cannot be read are left out."""
 
     shards: Path
     name: str | None = None
     crop: int | None = None
     batch: int | None = None
     workers: int = 0
+    block: int | None = None
+    max_bad: int = 0
 
     def __post_init__(self) -> None:
-        _refuse_below(self, crop=1, batch=1, workers=0)
+        _refuse_below(self, crop=1, batch=1, workers=0, block=1, max_bad=0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,6 @@ class TrainSpec:
 
     epochs: int = 80
     steps: int | None = None
-    learning_rate: float = 1e-4
     order: str = "given"
     photometric: str = "sum"
     seed: int = 0
@@ -49,21 +53,22 @@ class TrainSpec:
     def __post_init__(self) -> None:
         _refuse_below(self, epochs=1, steps=1, seed=0)
         _refuse_other(self, order=FRAME_ORDERS, photometric=PIXEL_COUNTS)
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"expected a learning rate above 0, found {self.learning_rate}")
 
 
 @dataclass(frozen=True)
 class ReportSpec:
     """How often it is said and checked how the training goes, in steps. validate_every: None:
-    after each epoch. validate_samples: None: all of the test split, else so many, evenly spread."""
+    after each epoch. validate_samples: None: all of the test split, else so many, evenly spread.
+    keep: the number of saved states that are kept. profile: write a trace of a few steps."""
 
     log_every: int = 50
     validate_every: int | None = None
     validate_samples: int | None = None
+    keep: int = 2
+    profile: bool = False
 
     def __post_init__(self) -> None:
-        _refuse_below(self, log_every=1, validate_every=1, validate_samples=1)
+        _refuse_below(self, log_every=1, validate_every=1, validate_samples=1, keep=1)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,9 @@ class RunSpec:
     model: ModelSpec
     data: DataSpec
     training: TrainSpec
-    report: ReportSpec
+    optimizer: OptimizerSpec = OptimizerSpec()
+    compute: ComputeSpec = ComputeSpec()
+    report: ReportSpec = field(default_factory=ReportSpec)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def plan_run(spec: RunSpec) -> Plan:
     crop_hw = _crop_hw(data, train)
     batch = data.batch or (SMALL_BATCH if max(crop_hw) <= SMALL_SIDE else LARGE_BATCH)
     batch = min(batch, train.sample_count) if data.batch is None else batch
-    order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed)
+    order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed, block=data.block)
     return Plan(
         train=train,
         test=_test_mixture(data.shards, train),
@@ -116,27 +123,35 @@ def run_name(spec: RunSpec) -> str:
     return f"{NAME}-{model.frames}f-w{model.width}-{spec.training.order}"
 
 
-def shaping(spec: RunSpec, plan: Plan) -> dict[str, Any]:
-    """What decides the weights, as JSON values: a resume must find it unchanged."""
-    data_sets = plan.train.data_sets
+def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
+    """What decides the weights, as JSON values: a resume must find it unchanged. The numbers of
+    workers and of ranks decide nothing."""
+    data_sets, optimizer = plan.train.data_sets, spec.optimizer
     return {
         "model": spec.model.to_dict(),
         "data": {d.name: f"{d.sample_count} samples, {d.fingerprint}" for d in data_sets},
         "crop": list(plan.crop_hw),
         "batch": plan.order.batch,
+        "block": plan.order.block,
         "steps": plan.steps,
-        "lr": spec.training.learning_rate,
+        "lr": optimizer.learning_rate,
+        "schedule": optimizer.schedule,
+        "clip": optimizer.clip_norm,
+        "ema": optimizer.ema,
+        "precision": compute.precision,
         "order": spec.training.order,
         "photometric": spec.training.photometric,
         "seed": spec.training.seed,
     }
 
 
-def describe(spec: RunSpec, plan: Plan, device: torch.device) -> dict[str, Any]:
+def describe(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
     """Every option and what came of it, as JSON values, for `options.json`."""
     options = {
         "data": {**asdict(spec.data), "shards": str(spec.data.shards.absolute())},
         "training": asdict(spec.training),
+        "optimizer": asdict(spec.optimizer),
+        "compute": {"precision": compute.precision, "compile": compute.compile},
         "report": asdict(spec.report),
     }
     versions = {
@@ -144,7 +159,8 @@ def describe(spec: RunSpec, plan: Plan, device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-    return {**options, "plan": shaping(spec, plan), "device": str(device), "versions": versions}
+    planned = {"plan": shaping(spec, plan, compute), "device": str(compute.device)}
+    return {**options, **planned, "versions": versions}
 
 
 def _test_mixture(shards: Path, train: Mixture) -> Mixture | None:

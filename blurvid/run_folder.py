@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,32 @@ class RunFolder:
         return self.path / "last.safetensors"
 
     @property
+    def trace(self) -> Path:
+        return self.path / "trace.json"
+
+    def before_last(self, k: int) -> Path:
+        """The state that was saved k saves before `last`; `last` itself for k = 0."""
+        return self.path / f"last-{k}.safetensors" if k else self.last
+
+    def saved(self) -> list[Path]:
+        """The saved states that are there, the newest first."""
+        older = self.path.glob("last-*.safetensors")
+        numbers = sorted(int(p.stem[5:]) for p in older if p.stem[5:].isdigit())
+        return [p for p in map(self.before_last, (0, *numbers)) if p.exists()]
+
+    def make_room(self, keep: int) -> None:
+        """Moves the saved states one back and removes all but `keep` - 1 of them, so that the
+        next save keeps them; `last` is there all the while."""
+        for k, path in reversed(list(enumerate(self.saved()))):
+            if k >= keep - 1:
+                if k:
+                    path.unlink()
+            elif k:
+                os.replace(path, self.before_last(k + 1))
+            else:
+                _doubled(path, self.before_last(1))
+
+    @property
     def best(self) -> Path:
         return self.path / "best.safetensors"
 
@@ -56,6 +84,8 @@ class RunFolder:
                 f"{self.path} is there already: add --resume to go on with that run, "
                 "or give another --out"
             )
+        for leftover in self.path.glob(".*.partial"):  # of a run that was killed
+            leftover.unlink(missing_ok=True)
 
     def write_options(self, options: Mapping[str, Any]) -> None:
         with written_whole(self.options) as temporary:
@@ -101,6 +131,16 @@ class Record:
         with written_whole(path) as temporary:
             temporary.write_bytes(encode_image(picture, "png"))
         self._events.add_image("test/samples", picture, step, dataformats="HWC")
+
+
+def _doubled(path: Path, other: Path) -> None:
+    """The file under the other name as well, without a copy where the file system can."""
+    other.unlink(missing_ok=True)
+    try:
+        os.link(path, other)
+    except OSError:
+        with written_whole(other) as temporary:
+            shutil.copyfile(path, temporary)
 
 
 def _keep_rows(path: Path, columns: Sequence[str], step: int) -> None:

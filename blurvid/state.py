@@ -4,39 +4,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from blurvid.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from blurvid.compute import Compute
 from blurvid.model import ModelSpec, RestorationModel, build_model
+from blurvid.optimizer import new_average, new_optimizer
 
-BETAS = (0.9, 0.999)
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
 class TrainState:
-    """All that changes in a training. step: steps done. validated: the step after which the test
-    split was last looked at. best_psnr: of all validations, in dB."""
+    """All that changes in a training. average: the moving average of the weights, if there is one.
+    step: steps done. validated: the step after which the test split was last looked at.
+    best_psnr: of all validations, in dB. bad: what was said of samples that could not be read."""
 
     model: RestorationModel
     optimizer: torch.optim.Adam
+    average: AveragedModel | None
     step: int = 0
     validated: int = 0
     best_psnr: float = -math.inf
+    bad: list[str] = field(default_factory=list)
+
+    @property
+    def judged(self) -> RestorationModel:
+        """The weights that are validated and kept as `best`."""
+        return self.model if self.average is None else self.average.module
 
 
-def new_state(spec: ModelSpec, *, seed: int, device: torch.device) -> TrainState:
+def new_state(spec: ModelSpec, *, seed: int, compute: Compute, ema: float = 0.0) -> TrainState:
     """Fresh weights drawn from `seed`; torch's own generator stays as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_model(spec)
-    return _state_of(model.to(device))
+    return _state_of(model, compute, ema)
 
 
 def save_state(path: Path, state: TrainState, *, shaping: Mapping[str, Any]) -> None:
@@ -45,14 +55,22 @@ def save_state(path: Path, state: TrainState, *, shaping: Mapping[str, Any]) -> 
         "step": state.step,
         "validated": state.validated,
         "best_psnr": state.best_psnr if math.isfinite(state.best_psnr) else None,
+        "bad": state.bad,
         "shaping": dict(shaping),
     }
-    tensors = optimizer_tensors(state.model, state.optimizer)
-    checkpoint = Checkpoint(state.model.spec, state.model.state_dict(), tensors, progress)
+    checkpoint = Checkpoint(
+        state.model.spec,
+        state.model.state_dict(),
+        optimizer=optimizer_tensors(state.model, state.optimizer),
+        average={} if state.average is None else state.average.module.state_dict(),
+        progress=progress,
+    )
     save_checkpoint(path, checkpoint)
 
 
-def load_state(path: Path, *, shaping: Mapping[str, Any], device: torch.device) -> TrainState:
+def load_state(
+    path: Path, *, shaping: Mapping[str, Any], compute: Compute, ema: float = 0.0
+) -> TrainState:
     """The inverse of `save_state`; ValueError where the run would not go on as it began."""
     checkpoint = load_checkpoint(path)
     progress = _checked(path, checkpoint.progress)
@@ -60,9 +78,12 @@ def load_state(path: Path, *, shaping: Mapping[str, Any], device: torch.device) 
     with torch.random.fork_rng(devices=[]):
         model = build_model(checkpoint.spec)
     model.load_state_dict(checkpoint.weights)
-    state = _state_of(model.to(device))
+    state = _state_of(model, compute, ema)
     load_optimizer_tensors(path, state, checkpoint.optimizer)
+    if state.average is not None and progress["step"]:
+        load_average(path, state.average, checkpoint.average, steps=progress["step"])
     state.step, state.validated = progress["step"], progress["validated"]
+    state.bad = list(progress["bad"])
     if progress["best_psnr"] is not None:
         state.best_psnr = progress["best_psnr"]
     return state
@@ -72,7 +93,13 @@ def _checked(path: Path, progress: Mapping[str, Any]) -> Mapping[str, Any]:
     """The progress of a training, with all that `save_state` writes."""
     if "shaping" not in progress:
         raise ValueError(f"{path}: expected the state of a training, found weights alone")
-    kinds = {"shaping": dict, "step": int, "validated": int, "best_psnr": (int, float, NoneType)}
+    kinds = {
+        "shaping": dict,
+        "step": int,
+        "validated": int,
+        "best_psnr": (int, float, NoneType),
+        "bad": list,
+    }
     for name, kind in kinds.items():
         if not isinstance(progress.get(name, ...), kind):
             raise ValueError(f"{path} is damaged: its {name} is {progress.get(name)!r}")
@@ -106,8 +133,19 @@ def load_optimizer_tensors(path: Path, state: TrainState, tensors: Mapping[str, 
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _state_of(model: RestorationModel) -> TrainState:
-    return TrainState(model, torch.optim.Adam(model.parameters(), betas=BETAS))
+def load_average(
+    path: Path, average: AveragedModel, weights: Mapping[str, Tensor], *, steps: int
+) -> None:
+    """The moving average as it was after so many steps."""
+    if weights.keys() != average.module.state_dict().keys():
+        raise ValueError(f"{path}: its moving average does not fit the model's weights")
+    average.module.load_state_dict(weights)
+    average.n_averaged.fill_(steps)
+
+
+def _state_of(model: RestorationModel, compute: Compute, ema: float) -> TrainState:
+    model = compute.prepare(model)
+    return TrainState(model, new_optimizer(model), new_average(model, ema))
 
 
 def _refuse_other_run(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -10,9 +10,9 @@ import os
 import signal
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import cv2
 import torch
@@ -20,28 +20,68 @@ from torch.utils.data import DataLoader, Dataset
 
 from blursynth.schema import (
     META_NAME,
+    TAR_BLOCK,
     IndexedSample,
     Sample,
     decode_meta,
     decode_sample,
     image_format_of,
     member_names,
-    refuse_unknown_members,
 )
 from blurvid.batch import evenly_spaced
 from blurvid.index import Mixture, Shard
 from blurvid.order import GlobalBatch
+from blurvid.plain import check_header
 from blurvid.stopped import TrainingStopped
 
 T = TypeVar("T")
 MAX_OPEN_FILES = 64
 
 
-def read_samples(mixture: Mixture, numbers: Iterable[int]) -> Iterator[Sample]:
-    """The samples with these numbers, decoded in this process."""
-    files = ShardFiles()
+@dataclass(frozen=True)
+class Delivery(Generic[T]):
+    """What came of one batch. made: what `collate` made of the samples that could be read.
+    refused: a sentence for each of the others."""
+
+    made: T
+    refused: tuple[str, ...]
+
+    def pin_memory(self) -> Delivery[T]:
+        """As the loader asks for it."""
+        return replace(self, made=self.made.pin_memory())
+
+
+class BadSamples:
+    """The samples that could not be read, each counted once however often it is met.
+
+    limit: more of them are a ValueError. sentences: what was said of each, by tar and key.
+    """
+
+    def __init__(self, limit: int = 0, sentences: Iterable[str] = ()) -> None:
+        self.limit = limit
+        self.sentences = list(sentences)
+
+    def add(self, sentence: str) -> bool:
+        """Whether it is a new one."""
+        if sentence in self.sentences:
+            return False
+        self.sentences.append(sentence)
+        if len(self.sentences) > self.limit:
+            more = f" (with it more than the {self.limit} that --max-bad allows)"
+            raise ValueError(sentence + (more if self.limit else ""))
+        return True
+
+
+def read_samples(
+    mixture: Mixture, numbers: Iterable[int], *, bad: BadSamples | None = None
+) -> Iterator[Sample]:
+    """The samples with these numbers, decoded in this process; without those that `bad` takes."""
+    files, bad = ShardFiles(), bad or BadSamples()
     for number in numbers:
-        yield read_sample(files, *mixture.locate(number), frames=mixture.frames)
+        try:
+            yield read_sample(files, *mixture.locate(number), frames=mixture.frames)
+        except ValueError as error:
+            bad.add(str(error))
 
 
 def read_batches(
@@ -50,8 +90,12 @@ def read_batches(
     *,
     collate: Callable[[Sequence[Sample], int], T],
     workers: int = 0,
-) -> Iterator[T]:
-    """`collate(samples, epoch)` of each batch in turn, made by `workers` processes (0: here)."""
+    pin_memory: bool = False,
+) -> Iterator[Delivery[T]]:
+    """`collate(samples, epoch)` of each batch in turn, made by `workers` processes (0: here).
+
+    What `collate` cannot take is an error; a sample that cannot be read is a sentence.
+    """
     loader = DataLoader(
         _BatchReader(mixture, collate),
         batch_size=None,
@@ -59,6 +103,7 @@ def read_batches(
         num_workers=workers,
         collate_fn=_as_it_is,
         worker_init_fn=_one_thread,
+        pin_memory=pin_memory,
         generator=torch.Generator(),  # else it would draw from the global one
     )
     for made in _while_workers_live(loader):
@@ -85,23 +130,26 @@ def read_sample(
 ) -> Sample:
     """The sample with `frames` evenly spaced ones of its frames.
 
-    ValueError names the tar and the key where a member is missing, not listed by the contract,
-    cut short or damaged.
+    ValueError names the tar and the key where a member is missing, cut short or damaged, or is not
+    what the index and the tar's header say of it.
     """
     key = indexed.key
 
-    def read(name: str) -> bytes:
-        return files.read(shard.tar, *indexed.members[name])
+    def read(*names: str) -> dict[str, bytes]:
+        places = {name: indexed.members[name] for name in names if name in indexed.members}
+        return {name: files.read_member(shard.tar, key, name, p) for name, p in places.items()}
 
     try:
-        members = {name: read(name) for name in (META_NAME,) if name in indexed.members}
+        members = read(META_NAME)
         stored = len(decode_meta(key, members)["times"])
+        if stored != indexed.frame_count:
+            raise ValueError(
+                f"sample {key}: expected {stored} frames as its {META_NAME} says, "
+                f"found {indexed.frame_count}"
+            )
         numbers = evenly_spaced(stored, frames)
-        image_format = image_format_of(key, indexed.members)
-        names = member_names(stored, image_format)
-        refuse_unknown_members(key, indexed.members, names)
-        wanted = [names[0], *(names[1 + i] for i in numbers)]
-        members |= {name: read(name) for name in wanted if name in indexed.members}
+        names = member_names(stored, image_format_of(key, indexed.members))
+        members |= read(names[0], *(names[1 + i] for i in numbers))
         return decode_sample(key, members, frames=numbers)
     except ValueError as error:
         raise ValueError(f"{shard.tar}: {error}") from error
@@ -121,6 +169,13 @@ class ShardFiles:
         if len(data) != size:
             raise OSError(f"expected {size} bytes at byte {offset}, found {len(data)}")
         return data
+
+    def read_member(self, path: Path, key: str, name: str, place: tuple[int, int]) -> bytes:
+        """The data of a member; ValueError where the header before them says something else."""
+        offset, size = place
+        data = self.read(path, offset - TAR_BLOCK, TAR_BLOCK + size)
+        check_header(data[:TAR_BLOCK], key, name, size)
+        return data[TAR_BLOCK:]
 
     def close(self) -> None:
         while self._open:
@@ -154,15 +209,18 @@ class _BatchReader(Dataset):
         self._collate = collate
         self._files: ShardFiles | None = None
 
-    def __getitem__(self, batch: GlobalBatch) -> T | _Damage:
+    def __getitem__(self, batch: GlobalBatch) -> Delivery[T] | _Damage:
         self._files = self._files or ShardFiles()
         frames = self._mixture.frames
+        samples, refused = [], []
+        for number in batch.numbers:
+            try:
+                located = self._mixture.locate(number)
+                samples.append(read_sample(self._files, *located, frames=frames))
+            except ValueError as error:
+                refused.append(str(error))
         try:
-            samples = [
-                read_sample(self._files, *self._mixture.locate(number), frames=frames)
-                for number in batch.numbers
-            ]
-            return self._collate(samples, batch.epoch)
+            return Delivery(self._collate(samples, batch.epoch), tuple(refused))
         except ValueError as error:
             return _Damage(str(error))
 

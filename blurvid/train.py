@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch.profiler import profile, schedule
 
-from blurvid.batch import FRAME_ORDERS, Assembly, Batch, unit_range
-from blurvid.checkpoint import Checkpoint, save_checkpoint
-from blurvid.evaluate import sample_numbers, sequence_psnr
-from blurvid.index import DataSet, Mixture
-from blurvid.losses import restoration_loss
-from blurvid.model import NAME, count_parameters, pad_to_multiple
-from blurvid.pace import Meter, Pace, duration
-from blurvid.plan import Plan, RunSpec, TrainSpec, describe, plan_run, shaping
-from blurvid.restore import restore_image
-from blurvid.run_folder import Record, RunFolder, comparison, stacked
+from blurvid.batch import FRAME_ORDERS, Assembly, Batch
+from blurvid.checkpoint import Damaged, load_checkpoint, written_whole
+from blurvid.compute import on_device
+from blurvid.interrupts import interruptions
+from blurvid.pace import Meter, Pace
+from blurvid.plan import RunSpec, describe, plan_run
+from blurvid.ranks import Ranks
+from blurvid.run import RATES, Run, announce, log
+from blurvid.run_folder import Record, RunFolder
 from blurvid.state import TrainState, load_state, new_state, save_state
+from blurvid.step import LOSS_TERMS, Stepper, Supervised
 from blurvid.stopped import TrainingStopped
-from blurvid.stream import read_batches, read_samples
+from blurvid.stream import BadSamples, Delivery, read_batches
+from blurvid.validate import psnr_columns, share_refusals, validate
 
-LOSS_TERMS = ("total", "photometric", "consistency", "penalty", "reversed")
-RATES = ("learning_rate", "images_per_s", "waiting")
 SAVE_SECONDS = 300
-STRIP_SAMPLES = 4
-
-
-@dataclass(frozen=True)
-class Run:
-    """What does not change while a training runs. say: prints a line."""
-
-    spec: RunSpec
-    plan: Plan
-    folder: RunFolder
-    device: torch.device
-    say: Callable[[str], None]
+PROFILED = (2, 4)  # steps before the trace, steps in it
 
 
 def train(
@@ -50,17 +36,20 @@ def train(
     *,
     device: torch.device,
     resume: bool = False,
+    ranks: Ranks = Ranks(),
     say: Callable[[str], None] = print,
 ) -> None:
-    """Trains to the end of the plan, or on from `last` when resumed; leaves all in `folder`."""
-    folder.check(resume=resume)
-    plan = plan_run(spec)
-    run = Run(spec, plan, folder, device, say)
+    """Trains to the end of the plan, or on from `last` when resumed; leaves all in `folder`.
+
+    With several ranks each calls this; the first one alone writes and says.
+    """
+    ranks.first_alone(lambda: folder.check(resume=resume))
+    say = say if ranks.first else _nothing
+    run = Run(spec, plan_run(spec), folder, spec.compute.on(device), ranks, say)
     state = starting_state(run, resume=resume)
-    folder.write_options(describe(spec, plan, device))
+    ranks.first_alone(lambda: folder.write_options(describe(spec, run.plan, run.compute)))
     announce(run, state)
-    columns = [*LOSS_TERMS, *RATES, *psnr_columns(spec.model.frames)]
-    with Record(folder, columns, step=state.step) as record:
+    with opened_record(run, state) as record:
         try:
             take_steps(run, state, record)
         except (KeyboardInterrupt, TrainingStopped, ValueError):
@@ -76,202 +65,171 @@ def train(
 
 def starting_state(run: Run, *, resume: bool) -> TrainState:
     """As `last` says, or fresh."""
-    if resume and run.folder.last.exists():
-        same = shaping(run.spec, run.plan)
-        return load_state(run.folder.last, shaping=same, device=run.device)
-    return new_state(run.spec.model, seed=run.spec.training.seed, device=run.device)
+    ema = run.spec.optimizer.ema
+    if resume:
+        run.ranks.first_alone(lambda: put_newest_sound_state_last(run))
+        if run.folder.last.exists():
+            return load_state(
+                run.folder.last, shaping=run.shaping, compute=run.compute, ema=ema
+            )
+    seed = run.spec.training.seed
+    return new_state(run.spec.model, seed=seed, compute=run.compute, ema=ema)
 
 
-def take_steps(run: Run, state: TrainState, record: Record) -> None:
+def put_newest_sound_state_last(run: Run) -> None:
+    """Gives the newest saved state that is not damaged the name `last`; says if it is an older one.
+
+    ValueError where every one of them is damaged.
+    """
+    saved = run.folder.saved()
+    for number, path in enumerate(saved):
+        try:
+            load_checkpoint(path)
+        except Damaged as error:
+            if path == saved[-1]:
+                raise
+            run.say(f"{error}; the state that was saved before it is taken: {saved[number + 1]}")
+        else:
+            os.replace(path, run.folder.last)
+            return
+
+
+def opened_record(run: Run, state: TrainState) -> AbstractContextManager[Record | None]:
+    """The record of the run, for the rank that writes it."""
+    if not run.ranks.first:
+        return nullcontext()
+    columns = [*LOSS_TERMS, *RATES, *psnr_columns(run.spec.model.frames)]
+    return Record(run.folder, columns, step=state.step)
+
+
+def take_steps(run: Run, state: TrainState, record: Record | None) -> None:
     """The loop: batch, step, log, validation, checkpoint."""
+    stepper = make_stepper(run, state)
     meter, saved = Meter(LOSS_TERMS), time.monotonic()
-    pace = Pace(run.plan.steps - state.step, say=run.say) if run.device.type == "cpu" else None
-    validate_when_due(run, state, record)
-    for batch in meter.waiting_for(training_batches(run, state.step)):
-        with undisturbed(), meter.working():
-            terms = take_step(run, state, batch)
-            meter.add(terms, len(batch.keys))
-        if pace is not None:
-            pace.after_step(meter.last_step_s)
-        if state.step % run.spec.report.log_every == 0 or state.step == run.plan.steps:
-            log(run, state, meter, record)
-            meter.reset()
-        validate_when_due(run, state, record)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            save(run, state)
-            saved = time.monotonic()
+    pace = Pace(run.plan.steps - state.step, say=run.say) if on_cpu(run) else None
+    bad = BadSamples(run.spec.data.max_bad, state.bad)
+    state.bad = bad.sentences
+    validate_when_due(run, state, record, bad)
+    deferred = run.ranks.count > 1
+    with interruptions(deferred=deferred) as interrupts, profiled(run) as after_profiled_step:
+        for delivery in meter.waiting_for(deliveries(run, state.step)):
+            with interrupts.held_back(), meter.working():
+                size = agree(run, delivery, bad, stop=interrupts.asked)
+                if size:
+                    meter.add(stepper.take(delivery.made, size), size)
+                else:
+                    state.step += 1
+            after_profiled_step()
+            if pace is not None:
+                pace.after_step(meter.last_step_s)
+            log_when_due(run, state, meter, record)
+            validate_when_due(run, state, record, bad)
+            if run.ranks.first and time.monotonic() - saved > SAVE_SECONDS:
+                save(run, state)
+                saved = time.monotonic()
 
 
-def training_batches(run: Run, start: int) -> Iterator[Batch]:
-    """The batches of the steps from `start` to the plan's end."""
-    training, plan = run.spec.training, run.plan
-    assembly = Assembly(plan.crop_hw, training.seed, FRAME_ORDERS[training.order])
-    batches = plan.order.batches(start, plan.steps)
-    return read_batches(plan.train, batches, collate=assembly, workers=run.spec.data.workers)
-
-
-def take_step(run: Run, state: TrainState, batch: Batch) -> dict[str, float]:
-    """One step of Adam; the loss terms, means over the batch, and the share reversed."""
+def make_stepper(run: Run, state: TrainState) -> Stepper:
+    """What takes the steps of this run."""
     training = run.spec.training
-    batch = batch.to(run.device)
-    blur, frames = (pad_to_multiple(unit_range(i)) for i in (batch.blur, batch.frames))
-    order = "invariant" if training.order == "invariant" else "given"
-    terms = restoration_loss(
-        state.model(blur), frames, photometric=training.photometric, order=order
+    supervised = Supervised(
+        state.model, run.compute, photometric=training.photometric, order=training.order
     )
-    refuse_non_finite_loss(terms.total, batch, state.step + 1)
-    state.optimizer.zero_grad(set_to_none=True)
-    terms.total.mean().backward()
-    refuse_non_finite_gradient(state, batch)
-    rate = learning_rate(training, state.step, run.plan.steps)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.step()
-    state.step += 1
-    means = torch.stack([getattr(terms, name).detach().float().mean() for name in LOSS_TERMS])
-    return dict(zip(LOSS_TERMS, means.tolist(), strict=True))
+    return Stepper(
+        state,
+        supervised,
+        spec=run.spec.optimizer,
+        compute=run.compute,
+        ranks=run.ranks,
+        steps=run.plan.steps,
+    )
 
 
-def learning_rate(training: TrainSpec, step: int, steps: int) -> float:
-    """Of the step after `step` of `steps`: halved at 1/2 and at 3/4 of the run."""
-    return training.learning_rate * 0.5 ** ((2 * step >= steps) + (4 * step >= 3 * steps))
+def deliveries(run: Run, start: int) -> Iterator[Delivery[Batch]]:
+    """This rank's slices of the global batches from step `start` to the plan's end."""
+    training, plan = run.spec.training, run.plan
+    frame_order = FRAME_ORDERS[training.order]
+    assembly = Assembly(plan.crop_hw, plan.train.frames, training.seed, frame_order)
+    slices = (
+        replace(batch, numbers=run.ranks.slice_of(batch.numbers))
+        for batch in plan.order.batches(start, plan.steps)
+    )
+    read = read_batches(
+        plan.train,
+        slices,
+        collate=assembly,
+        workers=run.spec.data.workers,
+        pin_memory=not on_cpu(run),
+    )
+    return on_device(read, run.compute.device)
 
 
-def refuse_non_finite_loss(totals: Tensor, batch: Batch, step: int) -> None:
-    """Stops with the keys of the samples whose loss (B,) is NaN or infinite."""
-    finite = torch.isfinite(totals).tolist()
-    if not all(finite):
-        keys = ", ".join(k for k, fine in zip(batch.keys, finite, strict=True) if not fine)
-        raise TrainingStopped(
-            f"the loss of step {step} is not finite for sample {keys}; look at it, "
-            "or begin anew with a smaller --lr"
-        )
+def agree(run: Run, delivery: Delivery[Batch], bad: BadSamples, *, stop: bool) -> int:
+    """How many samples of the global batch could be read.
+
+    All ranks learn of samples that could not (ValueError where they are too many) and of a
+    Ctrl-C that one of them was given (KeyboardInterrupt).
+    """
+    facts = torch.tensor([len(delivery.made.keys), len(delivery.refused), stop])
+    size, refused, stop = map(int, run.ranks.sum(facts).tolist())
+    if refused:
+        share_refusals(run, delivery.refused, bad)
+    if stop:
+        raise KeyboardInterrupt
+    return size
 
 
-def refuse_non_finite_gradient(state: TrainState, batch: Batch) -> None:
-    """Stops before a step that would spoil the weights."""
-    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
-        raise TrainingStopped(
-            f"the gradient of step {state.step + 1} is not finite, in a batch of the samples "
-            f"{', '.join(batch.keys)}; begin anew with a smaller --lr"
-        )
+def log_when_due(run: Run, state: TrainState, meter: Meter, record: Record | None) -> None:
+    """A line, a row of metrics and events, every so many steps and at the end."""
+    if state.step % run.spec.report.log_every and state.step != run.plan.steps:
+        return
+    if record is not None and meter.steps:
+        log(run, state.step, meter.means(), record)
+    meter.reset()
 
 
-# --- validation and checkpoints ------------------------------------------------------------
-
-
-def validate_when_due(run: Run, state: TrainState, record: Record) -> None:
+def validate_when_due(
+    run: Run, state: TrainState, record: Record | None, bad: BadSamples
+) -> None:
     """Every so many steps and at the end, once; then the state is saved."""
     due = state.step % run.plan.validate_every == 0 or state.step == run.plan.steps
     if not due or state.validated == state.step:
         return
     if run.plan.test is not None:
-        validate(run, state, run.plan.test, record)
+        validate(run, state, record, bad)
     state.validated = state.step
     save(run, state)
 
 
-def validate(run: Run, state: TrainState, test: Mixture, record: Record) -> None:
-    """PSNR on the test split under the `sequence` protocol, pictures of it, and `best`."""
-    began, limit = time.monotonic(), run.spec.report.validate_samples
-    of_frames = sequence_psnr(state.model, test, device=run.device, limit=limit).mean(0)
-    psnr_db = float(of_frames.mean())
-    columns = dict(zip(psnr_columns(test.frames), [psnr_db, *of_frames], strict=True))
-    record.add("test", state.step, run.plan.epoch_of(state.step), columns)
-    record.add_samples(state.step, sample_strips(run, state, test))
-    better = psnr_db > state.best_psnr
-    if better:
-        state.best_psnr = psnr_db
-        progress = {"step": state.step, "psnr": psnr_db}
-        weights = Checkpoint(run.spec.model, state.model.state_dict(), progress=progress)
-        save_checkpoint(run.folder.best, weights)
-    frames = " ".join(f"{value:.2f}" for value in of_frames)
-    run.say(
-        f"  step {state.step:,}: test PSNR {psnr_db:.2f} dB (frames {frames})"
-        f"{', the best yet' if better else ''}; it took {duration(time.monotonic() - began)}"
-    )
-
-
-def psnr_columns(frames: int) -> list[str]:
-    """The mean of all frames, then each frame."""
-    return ["psnr", *(f"psnr_{i + 1}" for i in range(frames))]
-
-
-def sample_strips(run: Run, state: TrainState, test: Mixture) -> np.ndarray:
-    """A few test samples, evenly spread: blur and predicted frames above the true ones."""
-    numbers = sample_numbers(test.sample_count, STRIP_SAMPLES)
-    return stacked(
-        [
-            comparison(s.blur, restore_image(state.model, s.blur, device=run.device), s.frames)
-            for s in read_samples(test, numbers)
-        ]
-    )
-
-
 def save(run: Run, state: TrainState) -> None:
-    """The state as `last`."""
-    save_state(run.folder.last, state, shaping=shaping(run.spec, run.plan))
+    """The state as `last`; the ones before it are kept as far as the user wants."""
+    if run.ranks.first:
+        run.folder.make_room(run.spec.report.keep)
+        save_state(run.folder.last, state, shaping=run.shaping)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the block is done: a step is taken whole or not at all."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def profiled(run: Run) -> Iterator[Callable[[], None]]:
+    """Gives what is to be called after each step; with --profile a trace of some of them is left."""
+    if not (run.spec.report.profile and run.ranks.first):
+        yield _nothing
         return
-    asked: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: asked.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt
+
+    skipped, measured = PROFILED
+
+    def write(profiler: profile) -> None:
+        with written_whole(run.folder.trace) as temporary:
+            profiler.export_chrome_trace(str(temporary))
+        run.say(f"trace of {measured} steps: {run.folder.trace}, for https://ui.perfetto.dev")
+
+    plan = schedule(wait=skipped - 1, warmup=1, active=measured, repeat=1)
+    with profile(schedule=plan, on_trace_ready=write) as profiler:
+        yield profiler.step
 
 
-# --- what is said --------------------------------------------------------------------------
+def on_cpu(run: Run) -> bool:
+    return run.compute.device.type == "cpu"
 
 
-def announce(run: Run, state: TrainState) -> None:
-    """What will be done, before it is."""
-    plan, order = run.plan, run.plan.order
-    for data_set in plan.train.data_sets:
-        run.say(f"data: {data_set.name}, {samples_of(data_set)}")
-    for reason in plan.train.left_out:
-        run.say(f"left out: {reason}")
-    if plan.test is None:
-        run.say("no test split: this training validates nothing and keeps no `best`")
-    else:
-        tests = (f"{d.name}, {samples_of(d)}" for d in plan.test.data_sets)
-        run.say(f"validation: {'; '.join(tests)}")
-    spec, parameters = run.spec.model, count_parameters(state.model)
-    run.say(f"model: {NAME}, {spec.frames} frames, width {spec.width}, {parameters:,} parameters")
-    run.say(
-        f"steps: {plan.steps:,} ({plan.steps / order.steps_per_epoch:.4g} epochs of "
-        f"{order.steps_per_epoch:,}), batch {order.batch}, {plan.crop_hw[1]}x{plan.crop_hw[0]} px"
-    )
-    run.say(f"device: {run.device}; run folder: {run.folder.path}")
-    if state.step:
-        run.say(f"resumed after step {state.step:,}")
-
-
-def samples_of(data_set: DataSet) -> str:
-    """In words: how many, and how large."""
-    height, width = data_set.size_hw
-    return f"{data_set.sample_count:,} samples of {width}x{height}"
-
-
-def log(run: Run, state: TrainState, meter: Meter, record: Record) -> None:
-    """A line, a row of metrics and events."""
-    steps, epoch = run.plan.steps, run.plan.epoch_of(state.step)
-    rate = learning_rate(run.spec.training, state.step - 1, steps)
-    means = {**meter.means(), "learning_rate": rate}
-    record.add("train", state.step, epoch, means)
-    left_s = (steps - state.step) * run.plan.order.batch / means["images_per_s"]
-    run.say(
-        f"step {state.step:,}/{steps:,}  epoch {epoch}  loss {means['total']:.5g} "
-        f"(photometric {means['photometric']:.5g}, consistency {means['consistency']:.3g}, "
-        f"penalty {means['penalty']:.4g})  {means['images_per_s']:.3g} images/s, "
-        f"{means['waiting']:.0%} waiting for data, {duration(left_s)} to go"
-    )
+def _nothing(*_: object) -> None:
+    """Says and does nothing."""

@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from blursynth.files import DISK_FULL
 from blursynth.generate import RunStopped
 from blurvid.stopped import TrainingStopped
+
+STOPPED, MISTAKE, INTERRUPTED = 1, 2, 130
 
 
 def run(group: click.Group) -> None:
@@ -27,13 +31,28 @@ def run(group: click.Group) -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _say(group, "interrupted; what is finished is kept")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except (RunStopped, TrainingStopped) as error:
         _say(group, str(error))
-        sys.exit(1)
+        sys.exit(STOPPED)
     except (ValueError, OSError) as error:
         _say(group, _sentence(error))
-        sys.exit(1 if _is_full(error) else 2)
+        sys.exit(STOPPED if _is_full(error) else MISTAKE)
+
+
+@contextmanager
+def said_by(speaks: bool) -> Iterator[None]:
+    """Of processes that fail together one says why; the others end with the same exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if speaks:
+            raise
+        sys.exit(INTERRUPTED)
+    except (ValueError, TrainingStopped) as error:
+        if speaks:
+            raise
+        sys.exit(STOPPED if isinstance(error, TrainingStopped) else MISTAKE)
 
 
 def _say(group: click.Group, sentence: str) -> None:

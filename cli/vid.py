@@ -61,7 +61,29 @@ def blurvid() -> None:
 @click.option("--steps", type=int, help="Length of the training in batches, instead of --epochs.")
 @click.option("--batch", type=int, help="Samples in a batch. [8 up to 128 px, else 4]")
 @click.option("--crop", type=int, help="Side of the random crops. [the smallest size in the data]")
-@click.option("--lr", default=1e-4, show_default=True, help="Halved at 1/2 and 3/4 of the run.")
+@click.option("--lr", default=1e-4, show_default=True, help="Learning rate at the beginning.")
+@click.option(
+    "--schedule",
+    type=click.Choice(["paper", "cosine"]),
+    default="paper",
+    show_default=True,
+    help="Of the learning rate: halved at 1/2 and 3/4 of the run, or half a cosine down to 0.",
+)
+@click.option("--clip-norm", type=float, help="Scale larger gradients down to it. [never]")
+@click.option(
+    "--ema",
+    default=0.0,
+    show_default=True,
+    help="Decay of a moving average of the weights, which is then validated and kept as best.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the convolutions; auto: bf16 where the processor or GPU computes in it.",
+)
+@click.option("--compile/--no-compile", default=None, help="With torch.compile. [on a GPU]")
 @click.option(
     "--order",
     type=click.Choice(["given", "canonical", "invariant"]),
@@ -83,10 +105,20 @@ def blurvid() -> None:
     show_default=True,
     help="Of weights, order and crops.",
 )
+@click.option("--block", type=COUNT, help="Shards shuffled together. [all]")
+@click.option(
+    "--max-bad",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave out so many samples that cannot be read; more stop the training.",
+)
 @click.option("--workers", type=int, help="Processes that decode. [2, or 1 on a single core]")
 @click.option("--validate-every", type=int, help="Steps between validations. [an epoch]")
 @click.option("--validate-samples", type=int, help="Test samples in each validation. [all]")
 @click.option("--log-every", default=50, show_default=True, help="Steps between two log lines.")
+@click.option("--keep", type=COUNT, default=2, show_default=True, help="Saved states to keep.")
+@click.option("--profile", is_flag=True, help="Write trace.json of a few steps.")
 @device_option
 def train(
     shards: Path, out: Path | None, resume: bool, device_name: str, **chosen: Any
@@ -100,18 +132,24 @@ def train(
     Example: blurvid train --shards shards/ --width 8 --steps 500 --out runs/small
     """
     from blurvid.plan import run_name
+    from blurvid.ranks import device_of_rank, joined_ranks
     from blurvid.run_folder import RunFolder
     from blurvid.train import train as run_training
 
     spec = _run_spec(shards, chosen)
     folder = RunFolder(out or Path("runs", run_name(spec)))
-    device = torch_device(device_name)
-    run_training(spec, folder, device=device, resume=resume, say=click.echo)
+    device = device_of_rank(torch_device(device_name))
+    with joined_ranks(device) as ranks, errors.said_by(ranks.first):
+        run_training(
+            spec, folder, device=device, resume=resume, ranks=ranks, say=click.echo
+        )
 
 
 def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
     """The options of `train` as the library takes them."""
+    from blurvid.compute import ComputeSpec
     from blurvid.model import ModelSpec
+    from blurvid.optimizer import OptimizerSpec
     from blurvid.plan import DataSpec, ReportSpec, RunSpec, TrainSpec
 
     def of(*names: str) -> list[Any]:
@@ -122,9 +160,11 @@ def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
         workers = min(2, os.cpu_count() or 1)
     return RunSpec(
         ModelSpec(int(chosen["frames"]), *of("width", "residual")),
-        DataSpec(shards, *of("data", "crop", "batch"), workers),
-        TrainSpec(*of("epochs", "steps", "lr", "order", "photometric", "seed")),
-        ReportSpec(*of("log_every", "validate_every", "validate_samples")),
+        DataSpec(shards, *of("data", "crop", "batch"), workers, *of("block", "max_bad")),
+        TrainSpec(*of("epochs", "steps", "order", "photometric", "seed")),
+        OptimizerSpec(*of("lr", "schedule", "clip_norm", "ema")),
+        ComputeSpec(*of("precision", "compile")),
+        ReportSpec(*of("log_every", "validate_every", "validate_samples", "keep", "profile")),
     )
 
 
@@ -149,6 +189,13 @@ def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
 )
 @click.option("--limit", type=COUNT, help="At most so many samples of each data set. [all]")
 @click.option("--batch", type=COUNT, help="Samples at once. [as many as 512x512 pixels hold]")
+@click.option(
+    "--max-bad",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave out so many samples that cannot be read.",
+)
 @click.option("--out", type=FOLDER, help="Folder for table.txt, evaluation.json, samples-*.csv.")
 @device_option
 def evaluate(
@@ -166,6 +213,7 @@ def evaluate(
     from blurvid.checkpoint import load_model
     from blurvid.evaluate import evaluate_model, sample_count
     from blurvid.index import find_mixture
+    from blurvid.stream import BadSamples
     from blurvid.tables import as_text, write_tables
 
     if out is not None and out.exists() and not out.is_dir():
@@ -178,11 +226,19 @@ def evaluate(
     )
     for sentence in data.left_out:
         click.echo(f"left out: {sentence}", err=True)
-    limit = chosen["limit"]
+    limit, bad = chosen["limit"], BadSamples(chosen["max_bad"])
     with progress(sample_count(data, limit), "samples") as on_progress:
         evaluations = evaluate_model(
-            model, data, device=device, batch=chosen["batch"], limit=limit, on_progress=on_progress
+            model,
+            data,
+            device=device,
+            batch=chosen["batch"],
+            limit=limit,
+            bad=bad,
+            on_progress=on_progress,
         )
+    for sentence in bad.sentences:
+        click.echo(f"left out: {sentence}", err=True)
     click.echo("\n".join(as_text(e, str(path), protocols) for e in evaluations), nl=False)
     if out is not None:
         write_tables(out, evaluations, str(path), protocols)

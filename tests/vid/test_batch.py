@@ -22,7 +22,7 @@ from blurvid.stream import read_batches
 
 
 def _assembly(crop_hw=(16, 20), seed=0, order="given"):
-    return Assembly(crop_hw, seed, FRAME_ORDERS[order])
+    return Assembly(crop_hw, 3, seed, FRAME_ORDERS[order])
 
 
 def test_of_seven_frames_the_first_middle_and_last_are_taken():
@@ -122,7 +122,8 @@ def test_batches_are_equal_whatever_the_workers(tmp_path, write_data_set, worker
 
     def batches(workers):
         planned = Order(mixture.shard_sizes, batch=4, seed=0, last="keep").batches(0, 6)
-        return read_batches(mixture, planned, collate=_assembly(), workers=workers)
+        read = read_batches(mixture, planned, collate=_assembly(), workers=workers)
+        return [delivery.made for delivery in read]
 
     for one, two in zip(batches(0), batches(workers), strict=True):
         assert one.keys == two.keys
@@ -140,3 +141,9 @@ def test_a_batch_moves_as_a_whole():
     batch = Batch(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 3, 2, 2), ("a",))
     moved = batch.to(torch.device("meta"))
     assert moved.blur.is_meta and moved.frames.is_meta and moved.keys == ("a",)
+
+
+def test_a_batch_without_samples_has_one_black_image_and_no_key():
+    batch = _assembly()([], 0)
+    assert batch.keys == () and not batch.blur.any() and not batch.frames.any()
+    assert batch.blur.shape == (1, 3, 16, 20) and batch.frames.shape == (1, 3, 3, 16, 20)

@@ -41,7 +41,8 @@ def test_a_saved_model_restores_as_before(path, model):
 
 def test_what_is_saved_comes_back(tmp_path, model):
     optimizer = {"exp_avg/a": torch.rand(3), "step/a": torch.tensor(4.0)}
-    saved = Checkpoint(SPEC, model.state_dict(), optimizer, {"step": 3, "order": "given"})
+    average = {"a": torch.rand(2)}
+    saved = Checkpoint(SPEC, model.state_dict(), optimizer, average, {"step": 3, "order": "given"})
     save_checkpoint(tmp_path / "last.safetensors", saved)
     loaded = load_checkpoint(tmp_path / "last.safetensors")
     assert (loaded.spec, loaded.progress) == (SPEC, saved.progress)

@@ -285,7 +285,8 @@ def test_validation_is_the_models_row_under_the_primary_protocol(turns):
 
     model = Answers(turns, answer)
     expected = psnr_of(evaluated(turns, answer), MODEL, "sequence")
-    np.testing.assert_array_equal(evaluate.sequence_psnr(model, turns, device=CPU), expected)
+    samples = read_samples(turns, range(turns.sample_count))
+    np.testing.assert_array_equal(evaluate.sequence_psnr(model, samples, device=CPU), expected)
 
 
 # --- tables ---------------------------------------------------------------------------------

@@ -1,28 +1,27 @@
 """A training takes the planned steps, loses none of them, and says what it does."""
 
 import csv
+import json
 import os
 import signal
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
-from blurvid.batch import Batch
 from blurvid.checkpoint import load_checkpoint, load_model
+from blurvid.compute import Compute, ComputeSpec
+from blurvid.interrupts import interruptions
 from blurvid.model import ModelSpec
+from blurvid.optimizer import OptimizerSpec, learning_rate, new_average
+from blurvid.order import Order
 from blurvid.plan import DataSpec, ReportSpec, RunSpec, TrainSpec, plan_run
 from blurvid.run_folder import RunFolder
 from blurvid.state import new_state
 from blurvid.stopped import TrainingStopped
-from blurvid.train import (
-    learning_rate,
-    refuse_non_finite_gradient,
-    refuse_non_finite_loss,
-    train,
-    undisturbed,
-)
+from blurvid.train import train
 
 CPU = torch.device("cpu")
 STEPS = 6
@@ -37,12 +36,14 @@ def shards(tmp_path_factory, write_data_set):
     return folder
 
 
-def _spec(shards, **training):
+def _spec(shards, *, report=None, data=None, optimizer=None, **training):
     return RunSpec(
         ModelSpec(frames=3, width=1),
-        DataSpec(shards, batch=2),
+        DataSpec(shards, batch=2, **(data or {})),
         TrainSpec(**{"steps": STEPS, **training}),
-        ReportSpec(log_every=1),
+        OptimizerSpec(**(optimizer or {})),
+        ComputeSpec(precision="fp32"),
+        ReportSpec(log_every=1, **(report or {})),
     )
 
 
@@ -101,6 +102,63 @@ def test_steps_that_a_crash_undid_are_taken_and_recorded_once(shards, undisturbe
     assert _rows(tmp_path / "run") == _rows(undisturbed_run)
 
 
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.fixture
+def interrupted(shards, tmp_path):
+    """A run that Ctrl-C ended after step 5; before, it was saved after step 4."""
+    with pytest.raises(KeyboardInterrupt):
+        _train(_spec(shards), tmp_path / "run", say=_raising(KeyboardInterrupt, 5))
+    return tmp_path / "run"
+
+
+def test_a_truncated_newest_state_falls_back_to_the_one_before(
+    shards, undisturbed_run, interrupted
+):
+    assert _step_of(interrupted / "last.safetensors") == 5
+    assert _step_of(interrupted / "last-1.safetensors") == 4
+    _cut(interrupted / "last.safetensors")
+    said = []
+    _train(_spec(shards), interrupted, resume=True, say=said.append)
+    assert any("not a whole safetensors file" in s and "last-1.safetensors" in s for s in said)
+    assert "resumed after step 4" in said
+    last = (interrupted / "last.safetensors").read_bytes()
+    assert last == (undisturbed_run / "last.safetensors").read_bytes()
+
+
+def test_when_no_saved_state_is_whole_nothing_is_begun_anew(shards, interrupted):
+    for path in interrupted.glob("last*"):
+        _cut(path)
+    with pytest.raises(ValueError, match="last-1.safetensors is not a whole"):
+        _train(_spec(shards), interrupted, resume=True)
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_the_last_few_states_are_kept(shards, tmp_path, keep):
+    spec = _spec(shards, report={"keep": keep, "validate_every": 1})
+    _train(spec, tmp_path / "run")
+    names = ["last", "last-1", "last-2"][:keep]
+    assert sorted(p.stem for p in (tmp_path / "run").glob("last*")) == sorted(names)
+    steps = [_step_of(tmp_path / "run" / f"{name}.safetensors") for name in names]
+    assert steps == [6, 5, 4][:keep]
+
+
+def _step_of(path):
+    return load_checkpoint(path).progress["step"]
+
+
+def test_the_state_of_the_order_is_a_small_json(shards, undisturbed_run):
+    """From it and the shards' sizes the rest of the batches follows."""
+    progress = json.loads(json.dumps(load_checkpoint(undisturbed_run / "last.safetensors").progress))
+    assert len(json.dumps(progress)) < 1000
+    shaping = progress["shaping"]
+    order = Order((5, 4), shaping["batch"], shaping["seed"], shaping["block"])
+    whole = list(plan_run(_spec(shards)).order.batches(0, 9))
+    assert list(order.batches(progress["step"], 9)) == whole[progress["step"] :]
+
+
 def test_a_finished_run_that_is_resumed_stays_as_it_is(shards, undisturbed_run):
     before = (undisturbed_run / "last.safetensors").read_bytes()
     said = []
@@ -130,12 +188,22 @@ def test_a_folder_that_is_there_is_not_written_to_unless_it_is_resumed(shards, t
 
 def test_ctrl_c_waits_until_a_step_is_whole():
     done = []
-    with pytest.raises(KeyboardInterrupt), undisturbed():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("step")
+    with pytest.raises(KeyboardInterrupt), interruptions(deferred=False) as interrupts:
+        with interrupts.held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("step")
     assert done == ["step"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_with_several_ranks_ctrl_c_is_noted_and_pressed_twice_interrupts():
+    with interruptions(deferred=True) as interrupts:
+        with interrupts.held_back():
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 # --- what a run leaves ---------------------------------------------------------------------
@@ -177,7 +245,7 @@ def test_both_checkpoints_can_be_restored_with(undisturbed_run, name):
 
 def test_one_batch_is_overfitted_tenfold(tmp_path, write_data_set):
     write_data_set(tmp_path, "dots", "train", [2], size_hw=(32, 32))
-    _train(_spec(tmp_path, steps=40, learning_rate=2e-3), tmp_path / "run")
+    _train(_spec(tmp_path, steps=40, optimizer={"learning_rate": 2e-3}), tmp_path / "run")
     with open(tmp_path / "run/metrics.csv", newline="") as file:
         losses = [float(row["photometric"]) for row in csv.DictReader(file)]
     assert losses[-1] < losses[0] / 10
@@ -251,15 +319,21 @@ def test_epochs_count_when_steps_are_not_given(shards):
 
 
 def test_the_learning_rate_is_halved_at_a_half_and_at_three_quarters():
-    training = TrainSpec(learning_rate=1.0)
-    rates = [learning_rate(training, step, 80) for step in range(80)]
+    rates = [learning_rate(OptimizerSpec(1.0), step, 80) for step in range(80)]
     assert rates == [1.0] * 40 + [0.5] * 20 + [0.25] * 20
+
+
+def test_the_cosine_schedule_falls_from_the_whole_rate_over_half_of_it_towards_none():
+    rates = [learning_rate(OptimizerSpec(2.0, "cosine"), step, 80) for step in range(80)]
+    assert rates[0] == 2.0 and rates[40] == pytest.approx(1.0)
+    assert all(after < before for before, after in pairwise(rates))
+    assert 0 < rates[-1] < 0.002
 
 
 def test_the_seed_alone_decides_the_first_weights():
     def weights(seed):
         torch.rand(seed + 1)  # what was drawn before does not matter
-        state = new_state(ModelSpec(3, 1), seed=seed, device=CPU)
+        state = new_state(ModelSpec(3, 1), seed=seed, compute=Compute(CPU))
         return torch.cat([p.flatten() for p in state.model.parameters()])
 
     assert torch.equal(weights(0), weights(0))
@@ -269,7 +343,12 @@ def test_the_seed_alone_decides_the_first_weights():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: TrainSpec(learning_rate=0), "learning rate above 0"),
+        (lambda: OptimizerSpec(learning_rate=0), "learning rate above 0"),
+        (lambda: OptimizerSpec(schedule="linear"), "paper, cosine, found 'linear'"),
+        (lambda: OptimizerSpec(clip_norm=-1), "norm above 0 to clip to, found -1"),
+        (lambda: OptimizerSpec(ema=1), "ema of at least 0 and below 1, found 1"),
+        (lambda: ComputeSpec("fp16"), "auto, fp32, bf16, found 'fp16'"),
+        (lambda: ReportSpec(keep=0), "keep of at least 1, found 0"),
         (lambda: TrainSpec(steps=0), "steps of at least 1, found 0"),
         (lambda: TrainSpec(order="sorted"), "given, canonical, invariant, found 'sorted'"),
         (lambda: DataSpec(Path("shards"), crop=0), "crop of at least 1, found 0"),
@@ -287,31 +366,73 @@ def test_a_crop_larger_than_the_data_is_refused(shards):
         plan_run(spec)
 
 
+def test_the_average_of_the_weights_is_what_is_validated_and_kept_as_best(shards, tmp_path):
+    spec = _spec(shards, optimizer={"ema": 0.9}, steps=4)
+    _train(spec, tmp_path / "run")
+    last = load_checkpoint(tmp_path / "run/last.safetensors")
+    best = load_checkpoint(tmp_path / "run/best.safetensors").weights
+    assert all(torch.equal(best[name], last.average[name]) for name in best)
+    assert not all(torch.equal(best[name], last.weights[name]) for name in best)
+
+
+def test_the_average_follows_the_weights_as_its_law_says():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    average, expected = new_average(layer, 0.5), None
+    for n, weight in enumerate([1.0, 3.0, -2.0, 5.0]):
+        torch.nn.init.constant_(layer.weight, weight)
+        average.update_parameters(layer)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = weight if n == 0 else decay * expected + (1 - decay) * weight
+        assert average.module.weight.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("stop", [2, 5])
+def test_a_resume_carries_average_clipping_and_schedule_on_to_the_bit(shards, tmp_path, stop):
+    chosen = {"ema": 0.9, "clip_norm": 50.0, "schedule": "cosine"}
+    spec = _spec(shards, optimizer=chosen, data={"block": 1})
+    _train(spec, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        _train(spec, tmp_path / "cut", say=_raising(KeyboardInterrupt, stop))
+    _train(spec, tmp_path / "cut", resume=True)
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_clipping_bounds_the_gradient_that_adam_sees(shards, tmp_path):
+    """After one step Adam's first moment is a tenth of the gradient."""
+    norms = []
+    for clip_norm in (None, 1.0):
+        _train(_spec(shards, steps=1, optimizer={"clip_norm": clip_norm}), tmp_path / str(clip_norm))
+        moments = load_checkpoint(tmp_path / str(clip_norm) / "last.safetensors").optimizer
+        firsts = [t for name, t in moments.items() if name.startswith("exp_avg/")]
+        norms.append(10 * torch.nn.utils.get_total_norm(firsts).item())
+    assert norms[0] > 10 and norms[1] == pytest.approx(1, rel=1e-3)
+
+
+def test_a_profile_is_a_trace_of_a_few_steps(shards, tmp_path):
+    _train(_spec(shards, steps=7, report={"profile": True}), tmp_path / "run")
+    events = json.loads((tmp_path / "run/trace.json").read_text())["traceEvents"]
+    assert any("conv" in event.get("name", "") for event in events)
+
+
+def test_bf16_learns_as_fp32_does(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [4], size_hw=(32, 32))
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        spec = _spec(tmp_path, steps=30, optimizer={"learning_rate": 2e-3})
+        _train(replace(spec, compute=ComputeSpec(precision)), tmp_path / precision)
+        with open(tmp_path / precision / "metrics.csv", newline="") as file:
+            losses[precision] = [float(row["photometric"]) for row in csv.DictReader(file)]
+    assert losses["bf16"][0] == pytest.approx(losses["fp32"][0], rel=0.02)
+    assert losses["bf16"][0] != losses["fp32"][0]
+    assert sum(losses["bf16"][-5:]) == pytest.approx(sum(losses["fp32"][-5:]), rel=0.2)
+
+
 # --- what cannot go on ---------------------------------------------------------------------
-
-BATCH = Batch(torch.zeros(3), torch.zeros(3), ("a", "b", "c"))
-
-
-def test_a_loss_that_is_not_finite_stops_with_the_keys_of_its_samples():
-    refuse_non_finite_loss(torch.ones(3), BATCH, 5)
-    for bad in (float("nan"), float("inf")):
-        with pytest.raises(TrainingStopped, match="step 5 is not finite for sample b, c;"):
-            refuse_non_finite_loss(torch.tensor([1.0, bad, bad]), BATCH, 5)
-
-
-def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
-    state = new_state(ModelSpec(3, 1), seed=0, device=CPU)
-    for parameter in state.model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    refuse_non_finite_gradient(state, BATCH)
-    parameter.grad.view(-1)[0] = float("nan")
-    with pytest.raises(TrainingStopped, match="gradient of step 1 .* a, b, c"):
-        refuse_non_finite_gradient(state, BATCH)
-
 
 def test_a_diverging_run_keeps_the_last_finite_state(shards, tmp_path):
     with pytest.raises(TrainingStopped, match="not finite .* dots-00000"):
-        _train(_spec(shards, learning_rate=1e20), tmp_path / "run")
+        _train(_spec(shards, optimizer={"learning_rate": 1e20}), tmp_path / "run")
     assert load_checkpoint(tmp_path / "run/last.safetensors").progress["step"] >= 1
 
 
@@ -327,3 +448,45 @@ def test_a_damaged_sample_is_named_and_the_steps_before_it_are_kept(tmp_path, wr
     with pytest.raises(ValueError, match=f"sample {sample.key}, member blur.png"):
         _train(spec, tmp_path / "run")
     assert load_checkpoint(tmp_path / "run/last.safetensors").progress["step"] == 2
+
+
+def _spoil(mixture, numbers):
+    """Damages the blurs of the samples with these numbers; their keys."""
+    keys = []
+    for number in numbers:
+        shard, sample = mixture.locate(number)
+        with open(shard.tar, "r+b") as file:
+            file.seek(sample.members["blur.png"][0])
+            file.write(b"\0")
+        keys.append(sample.key)
+    return keys
+
+
+def test_bad_samples_are_left_out_counted_once_and_named(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [5], size_hw=(32, 32))
+    write_data_set(tmp_path, "dots", "test", [3], first=5, size_hw=(32, 32))
+    spec = _spec(tmp_path, data={"max_bad": 2})
+    plan, said = plan_run(spec), []
+    keys = [*_spoil(plan.train, [1]), *_spoil(plan.test, [2])]
+    _train(spec, tmp_path / "run", say=said.append)
+    left_out = [line for line in said if line.startswith("left out")]
+    assert len(left_out) == 2 and all(any(key in line for line in left_out) for key in keys)
+    bad = load_checkpoint(tmp_path / "run/last.safetensors").progress["bad"]
+    assert sorted(f"left out: {sentence}" for sentence in bad) == sorted(left_out)
+
+
+def test_more_bad_samples_than_allowed_stop_the_training(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [5], size_hw=(32, 32))
+    spec = _spec(tmp_path, data={"max_bad": 1})
+    _spoil(plan_run(spec).train, [0, 3])
+    with pytest.raises(ValueError, match=r"sample dots.* \(with it more than the 1 that --max-bad"):
+        _train(spec, tmp_path / "run")
+
+
+def test_a_step_none_of_whose_samples_can_be_read_changes_nothing(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [2], size_hw=(32, 32))
+    spec = _spec(tmp_path, steps=1, data={"max_bad": 2})
+    _spoil(plan_run(spec).train, [0, 1])
+    _train(spec, tmp_path / "run")
+    checkpoint = load_checkpoint(tmp_path / "run/last.safetensors")
+    assert checkpoint.progress["step"] == 1 and not checkpoint.optimizer

@@ -1,0 +1,85 @@
+"""A training as its parts see it, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blurvid.compute import Compute
+from blurvid.index import DataSet
+from blurvid.model import NAME, count_parameters
+from blurvid.optimizer import learning_rate
+from blurvid.pace import duration
+from blurvid.plan import Plan, RunSpec, shaping
+from blurvid.ranks import Ranks
+from blurvid.run_folder import Record, RunFolder
+from blurvid.state import TrainState
+
+RATES = ("learning_rate", "images_per_s", "waiting")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What does not change while a training runs. say: prints a line."""
+
+    spec: RunSpec
+    plan: Plan
+    folder: RunFolder
+    compute: Compute
+    ranks: Ranks
+    say: Callable[[str], None]
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        return shaping(self.spec, self.plan, self.compute)
+
+
+def announce(run: Run, state: TrainState) -> None:
+    """What will be done, before it is."""
+    plan, order = run.plan, run.plan.order
+    for data_set in plan.train.data_sets:
+        run.say(f"data: {data_set.name}, {samples_of(data_set)}")
+    for reason in plan.train.left_out:
+        run.say(f"left out: {reason}")
+    if plan.test is None:
+        run.say("no test split: this training validates nothing and keeps no `best`")
+    else:
+        tests = (f"{d.name}, {samples_of(d)}" for d in plan.test.data_sets)
+        run.say(f"validation: {'; '.join(tests)}")
+    spec, parameters = run.spec.model, count_parameters(state.model)
+    run.say(f"model: {NAME}, {spec.frames} frames, width {spec.width}, {parameters:,} parameters")
+    run.say(
+        f"steps: {plan.steps:,} ({plan.steps / order.steps_per_epoch:.4g} epochs of "
+        f"{order.steps_per_epoch:,}), batch {order.batch}, {plan.crop_hw[1]}x{plan.crop_hw[0]} px"
+    )
+    run.say(f"device: {machine_of(run)}; run folder: {run.folder.path}")
+    if state.step:
+        run.say(f"resumed after step {state.step:,}")
+
+
+def samples_of(data_set: DataSet) -> str:
+    """In words: how many, and how large."""
+    height, width = data_set.size_hw
+    return f"{data_set.sample_count:,} samples of {width}x{height}"
+
+
+def machine_of(run: Run) -> str:
+    """In words: where it computes, and how."""
+    ranks = f"{run.ranks.count} ranks on " if run.ranks.count > 1 else ""
+    how = f"{run.compute.precision}, compiled" if run.compute.compile else run.compute.precision
+    return f"{ranks}{run.compute.device} ({how})"
+
+
+def log(run: Run, step: int, means: Mapping[str, float], record: Record) -> None:
+    """A line, a row of metrics and events of the steps up to `step`."""
+    steps, epoch = run.plan.steps, run.plan.epoch_of(step)
+    rate = learning_rate(run.spec.optimizer, step - 1, steps)
+    record.add("train", step, epoch, {**means, "learning_rate": rate})
+    left_s = (steps - step) * run.plan.order.batch / means["images_per_s"]
+    run.say(
+        f"step {step:,}/{steps:,}  epoch {epoch}  loss {means['total']:.5g} "
+        f"(photometric {means['photometric']:.5g}, consistency {means['consistency']:.3g}, "
+        f"penalty {means['penalty']:.4g})  {means['images_per_s']:.3g} images/s, "
+        f"{means['waiting']:.0%} waiting for data, {duration(left_s)} to go"
+    )
