@@ -99,19 +99,24 @@ def encode_sample(sample: Sample, image_format: str = "png") -> dict[str, bytes]
     return members
 
 
-def decode_sample(
-    key: str, members: Mapping[str, bytes], *, frames: Sequence[int] | None = None
-) -> Sample:
-    """The inverse of `encode_sample`; `frames`: the numbers to decode (all when None)."""
+def decode_sample(key: str, members: Mapping[str, bytes]) -> Sample:
+    """The inverse of `encode_sample`."""
     meta = decode_meta(key, members)
-    numbers = range(len(meta["times"])) if frames is None else frames
+    sample = decode_frames(key, members, meta, range(len(meta["times"])))
+    image_format = image_format_of(key, members)
+    refuse_unknown_members(key, members, member_names(len(sample.frames), image_format))
+    return sample
+
+
+def decode_frames(
+    key: str, members: Mapping[str, bytes], meta: Mapping[str, Any], numbers: Sequence[int]
+) -> Sample:
+    """The sample of decoded metadata with the frames of these numbers alone."""
     image_format = image_format_of(key, members)
     blur, *images = (
         _decode_member(key, members, f"{name}.{image_format}")
         for name in ["blur", *(f"frame.{i:03d}" for i in numbers)]
     )
-    if frames is None:
-        refuse_unknown_members(key, members, member_names(len(images), image_format))
     if any(image.shape != blur.shape for image in images):
         raise ValueError(f"sample {key}: its frames and its blur differ in size")
     return Sample(key, blur, np.stack(images), select_frames(meta, numbers))

@@ -1,7 +1,8 @@
 """Shards and their samples, checked: what lies under `--shards DIR`, and which of it is read.
 
 A tar of blursynth counts only with its index beside it (spec 2.1); a plain tar, in a folder without
-any trace of blursynth, is indexed on first use. Raises ValueError that names the file.
+any trace of blursynth, is indexed on first use. What lies at a URL is `remote_index`'s to find.
+Raises ValueError that names the file.
 """
 
 from __future__ import annotations
@@ -16,18 +17,26 @@ from pathlib import Path
 
 import numpy as np
 
-from blursynth.schema import IndexedSample, ShardIndex, check_index, decode_index
+from blursynth.schema import IndexedSample, ShardIndex
+from blurvid.cache import ShardCache
 from blurvid.plain import plain_index
+from blurvid.remote import RemoteFolder, RemoteShard
+from blurvid.remote_index import (
+    MANIFEST_NAME,
+    RemoteIndexes,
+    checked_index,
+    read_split_folders,
+)
 
 SPLITS = ("train", "test")
-MANIFEST_NAME, PLAN_NAME = "manifest.json", "plan.json"
+PLAN_NAME = "plan.json"
 
 
 @dataclass(frozen=True)
 class Shard:
     """A complete tar and where its samples lie in it."""
 
-    tar: Path
+    tar: Path | RemoteShard
     samples: tuple[IndexedSample, ...]
 
 
@@ -39,7 +48,7 @@ class DataSet:
 
     name: str
     split: str
-    folder: Path
+    folder: Path | RemoteFolder
     fingerprint: str
     size_hw: tuple[int, int]
     fewest_frames: int
@@ -57,11 +66,13 @@ class Mixture:
 
     Samples are numbered 0, 1, ... through the data sets by name, their shards and each tar.
     left_out: a sentence for each data set that has too few frames, or tars that are not read.
+    cache: where remote shards are fetched to, None for local ones.
     """
 
     data_sets: tuple[DataSet, ...]
     frames: int
     left_out: tuple[str, ...] = ()
+    cache: ShardCache | None = None
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -93,24 +104,38 @@ class Mixture:
         return np.cumsum(self.shard_sizes)
 
 
-def find_mixture(folder: Path, *, split: str, frames: int, name: str | None = None) -> Mixture:
-    """The data sets under `folder` with at least `frames` frames; at least one, or ValueError."""
+def find_mixture(
+    folder: Path | RemoteFolder,
+    *,
+    split: str,
+    frames: int,
+    name: str | None = None,
+    cache: ShardCache | None = None,
+) -> Mixture:
+    """The data sets under `folder` with at least `frames` frames; at least one, or ValueError.
+
+    cache: for remote shards; ValueError where there are some and no cache.
+    """
     found = data_sets_under(folder, split=split)
     if not found:
         raise ValueError(_nothing_found(folder, split))
     if name is not None and name not in (data_set.name for data_set in found):
         names = ", ".join(data_set.name for data_set in found)
         raise ValueError(f"{folder} holds no data set {name!r} with a {split} split, but: {names}")
-    mixture = mix((d for d in found if name in (None, d.name)), frames=frames)
+    mixture = mix((d for d in found if name in (None, d.name)), frames=frames, cache=cache)
     if not mixture.data_sets:
         reasons = "; ".join(mixture.left_out)
         raise ValueError(
             f"{folder}: expected samples with at least {frames} frames, found {reasons}"
         )
+    if isinstance(folder, RemoteFolder) and cache is None:
+        raise ValueError(f"{folder}: expected a cache for the shards that are fetched from there")
     return mixture
 
 
-def mix(data_sets: Iterable[DataSet], *, frames: int) -> Mixture:
+def mix(
+    data_sets: Iterable[DataSet], *, frames: int, cache: ShardCache | None = None
+) -> Mixture:
     """Those with at least `frames` frames in every sample; the others are named as left out."""
     data_sets = tuple(data_sets)
     kept = tuple(d for d in data_sets if d.fewest_frames >= frames)
@@ -120,7 +145,7 @@ def mix(data_sets: Iterable[DataSet], *, frames: int) -> Mixture:
         if d.fewest_frames < frames
     )
     unfinished = tuple(_unfinished(d) for d in kept if d.unread)
-    return Mixture(kept, frames, left_out + unfinished)
+    return Mixture(kept, frames, left_out + unfinished, cache)
 
 
 def _unfinished(data_set: DataSet) -> str:
@@ -132,17 +157,30 @@ def _unfinished(data_set: DataSet) -> str:
     )
 
 
-def data_sets_under(folder: Path, *, split: str) -> tuple[DataSet, ...]:
+def data_sets_under(folder: Path | RemoteFolder, *, split: str) -> tuple[DataSet, ...]:
     """The data sets by name; `folder` holds several of them or is the folder of one."""
-    if not folder.is_dir():
+    if isinstance(folder, RemoteFolder):
+        found = (_remote_data_set(f) for f in read_split_folders(folder, split))
+    elif folder.is_dir():
+        found = map(_read_folder, _split_folders(folder, split))
+    else:
         raise ValueError(f"{folder}: expected a folder of shards, found no such folder")
-    found = map(_read_folder, _split_folders(folder, split))
     data_sets = sorted(filter(None, found), key=lambda d: d.name)
     names = Counter(data_set.name for data_set in data_sets)
     for data_set in data_sets:
         if names[data_set.name] > 1:
             raise ValueError(f"{folder}: more than one folder holds a data set {data_set.name!r}")
     return tuple(data_sets)
+
+
+def _remote_data_set(read: RemoteIndexes) -> DataSet | None:
+    _refuse_other_data(read.indexes)
+    shards = [
+        (index, RemoteShard(read.folder, index.tar, index.tar_bytes, index.tar_sha256))
+        for _, index in read.indexes
+    ]
+    first = read.indexes[0][1]
+    return _data_set(read.folder, shards, first.data_set, first.fingerprint, read.unread)
 
 
 def _split_folders(folder: Path, split: str) -> list[Path]:
@@ -170,16 +208,16 @@ def _read_data_set(folder: Path) -> DataSet | None:
     """Of the shards that blursynth finished."""
     indices = [(path, _read_index(path)) for path in _index_files(folder)]
     _refuse_other_data(indices)
-    listed = [index for _, index in indices]
-    unread = {tar.name for tar in _tars(folder)} - {index.tar for index in listed}
-    name, fingerprint = listed[0].data_set, listed[0].fingerprint
-    return _data_set(folder, listed, name, fingerprint, unread)
+    listed = [(index, folder / index.tar) for _, index in indices]
+    unread = {tar.name for tar in _tars(folder)} - {index.tar for index, _ in listed}
+    first = listed[0][0]
+    return _data_set(folder, listed, first.data_set, first.fingerprint, unread)
 
 
 def _read_plain(folder: Path) -> DataSet | None:
     """Of tars that blursynth did not make; the name is that of the folder above the split."""
-    listed = [plain_index(tar) for tar in _tars(folder)]
-    digests = "".join(index.tar_sha256 for index in listed)
+    listed = [(plain_index(tar), tar) for tar in _tars(folder)]
+    digests = "".join(index.tar_sha256 for index, _ in listed)
     fingerprint = hashlib.sha256(digests.encode()).hexdigest()
     return _data_set(folder, listed, _name_above(folder), fingerprint)
 
@@ -189,32 +227,32 @@ def _name_above(folder: Path) -> str:
 
 
 def _data_set(
-    folder: Path,
-    indices: Sequence[ShardIndex],
+    folder: Path | RemoteFolder,
+    listed: Sequence[tuple[ShardIndex, Path | RemoteShard]],
     name: str,
     fingerprint: str,
     unread: Iterable[str] = (),
 ) -> DataSet | None:
-    filled = [index for index in indices if index.samples]
+    filled = [(index, tar) for index, tar in listed if index.samples]
     if not filled:
         return None
-    shards = tuple(Shard(folder / index.tar, index.samples) for index in filled)
+    shards = tuple(Shard(tar, index.samples) for index, tar in filled)
     _refuse_repeated_keys(shards)
-    heights, widths = zip(*(index.size_hw for index in filled), strict=True)
+    heights, widths = zip(*(index.size_hw for index, _ in filled), strict=True)
     return DataSet(
         name=name,
         split=folder.name,
         folder=folder,
         fingerprint=fingerprint,
         size_hw=(min(heights), min(widths)),
-        fewest_frames=min(s.frame_count for index in filled for s in index.samples),
+        fewest_frames=min(s.frame_count for shard in shards for s in shard.samples),
         shards=shards,
         unread=tuple(sorted(unread)),
     )
 
 
 def _refuse_repeated_keys(shards: Iterable[Shard]) -> None:
-    first: dict[str, Path] = {}
+    first: dict[str, Path | RemoteShard] = {}
     for shard in shards:
         for sample in shard.samples:
             if sample.key in first:
@@ -227,14 +265,8 @@ def _refuse_repeated_keys(shards: Iterable[Shard]) -> None:
 
 def _read_index(path: Path) -> ShardIndex:
     """An index by the contract, whose tar has the size that it says."""
-    index = decode_index(path.read_bytes(), str(path))
-    try:
-        check_index(index)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    index = checked_index(path.read_bytes(), str(path), path.stem)
     tar = path.with_suffix(".tar")
-    if index.tar != tar.name:
-        raise ValueError(f"{path}: expected the index of {tar.name}, found that of {index.tar!r}")
     if not tar.is_file():
         raise ValueError(f"{tar} is missing beside its index; make or copy the shard anew")
     size = tar.stat().st_size
@@ -246,23 +278,26 @@ def _read_index(path: Path) -> ShardIndex:
     return index
 
 
-def _refuse_other_data(indices: Sequence[tuple[Path, ShardIndex]]) -> None:
+def _refuse_other_data(indices: Sequence[tuple[object, ShardIndex]]) -> None:
+    """indices: where each stands, and what it says."""
     for path, index in indices:
-        first_path, first = indices[0]
+        first = indices[0][1]
         if (index.data_set, index.fingerprint) != (first.data_set, first.fingerprint):
             raise ValueError(
-                f"{path} belongs to other data than {first_path.name} beside it "
+                f"{path} belongs to other data than the index of {first.tar} beside it "
                 f"({index.data_set}, fingerprint {index.fingerprint[:12]}, against "
                 f"{first.data_set}, {first.fingerprint[:12]}); make the data set anew"
             )
 
 
-def _nothing_found(folder: Path, split: str) -> str:
+def _nothing_found(folder: Path | RemoteFolder, split: str) -> str:
     """What was looked for, and what is there instead."""
     looked = (
         f"no shards of split {split!r} under {folder}: looked for {split}/*.tar and "
         f"*/{split}/*.tar, those of blursynth each with its index (.json) beside it"
     )
+    if isinstance(folder, RemoteFolder):
+        return looked
     tars = sum(len(_tars(place)) for place in _split_folders(folder, split))
     if tars:
         return f"{looked}; found {tars} tars without an index or without samples"

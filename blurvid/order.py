@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -67,6 +68,19 @@ class Order:
                 yield GlobalBatch(start, epoch, tuple(numbers.tolist()))
                 start += 1
 
+    def blocks(self, start: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The blocks from that of step `start` on, without end: the first step that reads from the
+        block, and its shards."""
+        for epoch in count(start // self.steps_per_epoch):
+            first_step, done = epoch * self.steps_per_epoch, 0
+            for shards in epoch_blocks(
+                len(self.shard_sizes), seed=self.seed, epoch=epoch, block=self.block
+            ):
+                begun, done = done, done + sum(self.shard_sizes[shard] for shard in shards)
+                begins, ends = (first_step + n // self.batch for n in (begun, done - 1))
+                if ends >= start and begins < first_step + self.steps_per_epoch:
+                    yield begins, tuple(shards.tolist())
+
 
 def epoch_order(
     shard_sizes: Sequence[int], *, seed: int, epoch: int, block: int | None = None
@@ -77,12 +91,20 @@ def epoch_order(
     together and come before those of the next block.
     """
     starts = np.concatenate([[0], np.cumsum(shard_sizes)]).astype(np.int64)
-    shards = np.random.default_rng([seed, epoch, _SHARDS, 0]).permutation(len(shard_sizes))
-    block = block or len(shards)
-    blocks = [shards[i : i + block] for i in range(0, len(shards), block)]
     shuffled = []
-    for number, members in enumerate(blocks):
+    for number, members in enumerate(
+        epoch_blocks(len(shard_sizes), seed=seed, epoch=epoch, block=block)
+    ):
         samples = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in members])
         rng = np.random.default_rng([seed, epoch, _SAMPLES, number])
         shuffled.append(rng.permutation(samples))
     return np.concatenate(shuffled)
+
+
+def epoch_blocks(
+    shards: int, *, seed: int, epoch: int, block: int | None = None
+) -> list[np.ndarray]:
+    """The numbers 0 ... shards - 1, shuffled and taken `block` at a time (None: all)."""
+    shuffled = np.random.default_rng([seed, epoch, _SHARDS, 0]).permutation(shards)
+    block = block or shards
+    return [shuffled[i : i + block] for i in range(0, shards, block)]

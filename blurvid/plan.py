@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,30 +11,36 @@ from typing import Any
 import torch
 
 from blurvid.batch import FRAME_ORDERS
+from blurvid.cache import ShardCache
 from blurvid.compute import Compute, ComputeSpec
 from blurvid.index import Mixture, data_sets_under, find_mixture, mix
 from blurvid.losses import PIXEL_COUNTS
 from blurvid.model import NAME, ModelSpec
 from blurvid.optimizer import OptimizerSpec
 from blurvid.order import Order
+from blurvid.remote import RemoteFolder
 
 SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 128, 8, 4
+REMOTE_BLOCK = 4
+GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
 class DataSpec:
     """Which samples are read, and how. name: of one data set (None: all with enough frames).
     crop: side of the squares cut out (None: the smallest size among the data). batch: samples in
-    a global batch (None: 8 up to 128 px, else 4). block: shards shuffled together (None: all).
-    max_bad: so many samples that cannot be read are left out."""
+    a global batch (None: 8 up to 128 px, else 4). block: shards shuffled together (None: all, or 4
+    of remote ones). max_bad: so many samples that cannot be read are left out. cache: where remote
+    shards are fetched to."""
 
-    shards: Path
+    shards: Path | RemoteFolder
     name: str | None = None
     crop: int | None = None
     batch: int | None = None
     workers: int = 0
     block: int | None = None
     max_bad: int = 0
+    cache: ShardCache | None = None
 
     def __post_init__(self) -> None:
         _refuse_below(self, crop=1, batch=1, workers=0, block=1, max_bad=0)
@@ -102,14 +108,17 @@ class Plan:
 def plan_run(spec: RunSpec) -> Plan:
     """Finds the data and settles what the options left open."""
     data, frames = spec.data, spec.model.frames
-    train = find_mixture(data.shards, split="train", frames=frames, name=data.name)
+    train = find_mixture(
+        data.shards, split="train", frames=frames, name=data.name, cache=data.cache
+    )
     crop_hw = _crop_hw(data, train)
     batch = data.batch or (SMALL_BATCH if max(crop_hw) <= SMALL_SIDE else LARGE_BATCH)
     batch = min(batch, train.sample_count) if data.batch is None else batch
-    order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed, block=data.block)
+    block = _block(data, train)
+    order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed, block=block)
     return Plan(
         train=train,
-        test=_test_mixture(data.shards, train),
+        test=_test_mixture(data, train),
         crop_hw=crop_hw,
         order=order,
         steps=spec.training.steps or spec.training.epochs * order.steps_per_epoch,
@@ -148,7 +157,7 @@ def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
 def describe(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
     """Every option and what came of it, as JSON values, for `options.json`."""
     options = {
-        "data": {**asdict(spec.data), "shards": str(spec.data.shards.absolute())},
+        "data": _described(spec.data),
         "training": asdict(spec.training),
         "optimizer": asdict(spec.optimizer),
         "compute": {"precision": compute.precision, "compile": compute.compile},
@@ -163,11 +172,35 @@ def describe(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
     return {**options, **planned, "versions": versions}
 
 
-def _test_mixture(shards: Path, train: Mixture) -> Mixture | None:
+def _described(data: DataSpec) -> dict[str, Any]:
+    """As JSON values."""
+    if data.cache is None:
+        return {**asdict(data), "shards": str(data.shards.absolute())}
+    cache = {"folder": str(data.cache.folder), "limit_bytes": data.cache.limit_bytes}
+    return {**asdict(replace(data, cache=None)), "shards": str(data.shards), "cache": cache}
+
+
+def _block(data: DataSpec, train: Mixture) -> int | None:
+    """Shards shuffled together; ValueError where the cache does not hold two blocks of them."""
+    if not isinstance(data.shards, RemoteFolder):
+        return data.block
+    block = min(data.block or REMOTE_BLOCK, len(train.shards))
+    needed = 2 * block * max(shard.tar.size_bytes for shard in train.shards)
+    total = sum(shard.tar.size_bytes for shard in train.shards)
+    if min(needed, total) > train.cache.limit_bytes:
+        raise ValueError(
+            f"expected a cache of at least {min(needed, total) / GIGABYTE:.3g} GB, as two blocks "
+            f"of {block} shards need, found one of {train.cache.limit_bytes / GIGABYTE:.3g} GB; "
+            "choose a larger --cache-gb or a smaller --block"
+        )
+    return block
+
+
+def _test_mixture(data: DataSpec, train: Mixture) -> Mixture | None:
     """The test splits of the data sets that are trained on, as far as they have one."""
     names = [data_set.name for data_set in train.data_sets]
-    found = [d for d in data_sets_under(shards, split="test") if d.name in names]
-    mixture = mix(found, frames=train.frames)
+    found = [d for d in data_sets_under(data.shards, split="test") if d.name in names]
+    mixture = mix(found, frames=train.frames, cache=data.cache)
     return mixture if mixture.data_sets else None
 
 

@@ -24,6 +24,8 @@ from urllib.parse import quote, unquote
 from fsspec import filesystem
 from fsspec.asyn import AsyncFileSystem
 
+from blurvid.stopped import Unreachable
+
 T = TypeVar("T")
 PROTOCOLS = ("s3", "https", "http")
 BACKENDS = {"s3": ("s3fs", "s3"), "https": ("aiohttp", "http"), "http": ("aiohttp", "http")}
@@ -35,10 +37,6 @@ _NETWORK = ("aiohttp", "asyncio", "aiobotocore", "botocore", "fsspec")
 _MAY_PASS = (408, 425, 429)  # among the HTTP statuses that say the fault is ours
 _NO_KEYS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
 _NO_BUCKET = "ParamValidationError"
-
-
-class Unreachable(OSError):
-    """A place that did not answer, however often it was asked."""
 
 
 class _Ended(Exception):
@@ -91,6 +89,10 @@ class RemoteFolder:
     @property
     def protocol(self) -> str:
         return self.url.partition("://")[0]
+
+    @property
+    def name(self) -> str:
+        return unquote(self.url.rpartition("/")[2])
 
     def join(self, name: str) -> RemoteFolder:
         """The folder `name` in this one."""
@@ -193,6 +195,9 @@ class RemoteShard:
                 f"{self.address}: expected a size and a sha256 in its index, found "
                 f"{self.size_bytes!r} and {self.sha256!r}; make the data set anew"
             )
+
+    def __str__(self) -> str:
+        return self.address
 
     @property
     def address(self) -> str:

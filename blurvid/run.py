@@ -11,7 +11,7 @@ from blurvid.index import DataSet
 from blurvid.model import NAME, count_parameters
 from blurvid.optimizer import learning_rate
 from blurvid.pace import duration
-from blurvid.plan import Plan, RunSpec, shaping
+from blurvid.plan import GIGABYTE, Plan, RunSpec, shaping
 from blurvid.ranks import Ranks
 from blurvid.run_folder import Record, RunFolder
 from blurvid.state import TrainState
@@ -40,6 +40,12 @@ def announce(run: Run, state: TrainState) -> None:
     plan, order = run.plan, run.plan.order
     for data_set in plan.train.data_sets:
         run.say(f"data: {data_set.name}, {samples_of(data_set)}")
+    if plan.train.cache is not None:
+        limit_gb = plan.train.cache.limit_bytes / GIGABYTE
+        run.say(
+            f"remote: blocks of {order.block} shards, fetched ahead; at most {limit_gb:.3g} GB of "
+            f"them in {plan.train.cache.folder}"
+        )
     for reason in plan.train.left_out:
         run.say(f"left out: {reason}")
     if plan.test is None:

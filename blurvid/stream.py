@@ -1,4 +1,4 @@
-"""order + index -> decoded samples, read at random from local tars.
+"""order + index -> decoded samples, read at random from tars: local, or fetched into a cache.
 
 Only the members that are needed are read, where the index says they lie. What comes, and in which
 order, does not depend on the number of workers; a worker only decodes.
@@ -23,16 +23,18 @@ from blursynth.schema import (
     TAR_BLOCK,
     IndexedSample,
     Sample,
+    decode_frames,
     decode_meta,
-    decode_sample,
     image_format_of,
     member_names,
 )
 from blurvid.batch import evenly_spaced
+from blurvid.cache import Ahead, ShardCache
 from blurvid.index import Mixture, Shard
-from blurvid.order import GlobalBatch
+from blurvid.order import GlobalBatch, Order
 from blurvid.plain import check_header
-from blurvid.stopped import TrainingStopped
+from blurvid.remote import RemoteShard
+from blurvid.stopped import TrainingStopped, Unreachable
 
 T = TypeVar("T")
 MAX_OPEN_FILES = 64
@@ -76,7 +78,7 @@ def read_samples(
     mixture: Mixture, numbers: Iterable[int], *, bad: BadSamples | None = None
 ) -> Iterator[Sample]:
     """The samples with these numbers, decoded in this process; without those that `bad` takes."""
-    files, bad = ShardFiles(), bad or BadSamples()
+    files, bad = ShardFiles(mixture.cache), bad or BadSamples()
     for number in numbers:
         try:
             yield read_sample(files, *mixture.locate(number), frames=mixture.frames)
@@ -94,7 +96,8 @@ def read_batches(
 ) -> Iterator[Delivery[T]]:
     """`collate(samples, epoch)` of each batch in turn, made by `workers` processes (0: here).
 
-    What `collate` cannot take is an error; a sample that cannot be read is a sentence.
+    A sample that cannot be read is a sentence. ValueError for what `collate` cannot take,
+    Unreachable for a remote shard that cannot be had, TrainingStopped where a worker is gone.
     """
     loader = DataLoader(
         _BatchReader(mixture, collate),
@@ -107,9 +110,31 @@ def read_batches(
         generator=torch.Generator(),  # else it would draw from the global one
     )
     for made in _while_workers_live(loader):
-        if isinstance(made, _Damage):
-            raise ValueError(made.sentence)
+        if isinstance(made, _Failure):
+            raise made.kind(made.sentence)
         yield made
+
+
+def with_shards_ahead(
+    made: Iterable[T], mixture: Mixture, order: Order, start: int
+) -> Iterator[T]:
+    """What is made of the steps from `start` on; of remote shards the next block is fetched while
+    one is read. The cache holds both."""
+    if mixture.cache is None:
+        yield from made
+        return
+    ahead, blocks = Ahead(mixture.cache), order.blocks(start)
+    try:
+        _, reading = next(blocks)
+        first_step, coming = next(blocks)
+        ahead.want([mixture.shards[s].tar for s in (*reading, *coming)])
+        for step, one in enumerate(made, start):
+            if step >= first_step:  # every step before is done with the block before
+                first_step, coming = next(blocks)
+                ahead.want([mixture.shards[s].tar for s in coming])
+            yield one
+    finally:
+        ahead.close()
 
 
 def _while_workers_live(made: Iterable[T]) -> Iterator[T]:
@@ -131,17 +156,19 @@ def read_sample(
     """The sample with `frames` evenly spaced ones of its frames.
 
     ValueError names the tar and the key where a member is missing, cut short or damaged, or is not
-    what the index and the tar's header say of it.
+    what the index and the tar's header say of it; Unreachable as `ShardFiles` raises it.
     """
     key = indexed.key
 
     def read(*names: str) -> dict[str, bytes]:
+        tar = files.opened(shard.tar)
         places = {name: indexed.members[name] for name in names if name in indexed.members}
-        return {name: files.read_member(shard.tar, key, name, p) for name, p in places.items()}
+        return {name: read_member(tar, key, name, place) for name, place in places.items()}
 
     try:
         members = read(META_NAME)
-        stored = len(decode_meta(key, members)["times"])
+        meta = decode_meta(key, members)
+        stored = len(meta["times"])
         if stored != indexed.frame_count:
             raise ValueError(
                 f"sample {key}: expected {stored} frames as its {META_NAME} says, "
@@ -150,53 +177,78 @@ def read_sample(
         numbers = evenly_spaced(stored, frames)
         names = member_names(stored, image_format_of(key, indexed.members))
         members |= read(names[0], *(names[1 + i] for i in numbers))
-        return decode_sample(key, members, frames=numbers)
+        return decode_frames(key, members, meta, numbers)
     except ValueError as error:
         raise ValueError(f"{shard.tar}: {error}") from error
+    except Unreachable:
+        raise
     except OSError as error:
         raise ValueError(f"{shard.tar}: sample {key}: {error.strerror or error}") from error
 
 
+def read_member(tar: int, key: str, name: str, place: tuple[int, int]) -> bytes:
+    """The data of a member, `place` = (offset, size), of the tar open as `tar`.
+
+    ValueError where the header before them says something else, OSError where the tar ends before.
+    """
+    offset, size = place
+    data = os.pread(tar, TAR_BLOCK + size, offset - TAR_BLOCK)
+    if len(data) != TAR_BLOCK + size:
+        found = max(len(data) - TAR_BLOCK, 0)
+        raise OSError(f"expected {size} bytes at byte {offset}, found {found}")
+    check_header(data[:TAR_BLOCK], key, name, size)
+    return data[TAR_BLOCK:]
+
+
 class ShardFiles:
-    """Tars opened when they are first read, in the process that reads; the last few stay open."""
+    """Tars opened when they are first read, in the process that reads; the last few stay open.
 
-    def __init__(self) -> None:
-        self._open: OrderedDict[Path, int] = OrderedDict()
+    cache: where remote ones are fetched to.
+    """
 
-    def read(self, path: Path, offset: int, size: int) -> bytes:
-        """Exactly `size` bytes from `offset`; OSError where the file ends before."""
-        data = os.pread(self._handle(path), size, offset)
-        if len(data) != size:
-            raise OSError(f"expected {size} bytes at byte {offset}, found {len(data)}")
-        return data
+    def __init__(self, cache: ShardCache | None = None) -> None:
+        self._cache = cache
+        self._open: OrderedDict[Path | RemoteShard, int] = OrderedDict()
 
-    def read_member(self, path: Path, key: str, name: str, place: tuple[int, int]) -> bytes:
-        """The data of a member; ValueError where the header before them says something else."""
-        offset, size = place
-        data = self.read(path, offset - TAR_BLOCK, TAR_BLOCK + size)
-        check_header(data[:TAR_BLOCK], key, name, size)
-        return data[TAR_BLOCK:]
+    def opened(self, tar: Path | RemoteShard) -> int:
+        """A file descriptor of the tar; OSError where a local one cannot be opened, Unreachable
+        where a remote one cannot be had or is not what its index says."""
+        if tar not in self._open:
+            self._make_room()
+            self._open[tar] = self._open_anew(tar)
+        self._open.move_to_end(tar)
+        return self._open[tar]
 
     def close(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _handle(self, path: Path) -> int:
-        if path not in self._open:
-            if len(self._open) >= MAX_OPEN_FILES:
-                os.close(self._open.popitem(last=False)[1])
-            self._open[path] = os.open(path, os.O_RDONLY)
-        self._open.move_to_end(path)
-        return self._open[path]
+    def _open_anew(self, tar: Path | RemoteShard) -> int:
+        if not isinstance(tar, RemoteShard):
+            return os.open(tar, os.O_RDONLY)
+        try:
+            return self._cache.open(tar)
+        except (OSError, ValueError) as error:
+            raise Unreachable(str(error)) from error
+
+    def _make_room(self) -> None:
+        """Closes the tar whose use lies longest back, and those that the cache has dropped: an open
+        file takes space without a name, too."""
+        gone = [tar for tar, handle in self._open.items() if not os.fstat(handle).st_nlink]
+        if not gone and len(self._open) >= MAX_OPEN_FILES:
+            gone = [next(iter(self._open))]
+        for tar in gone:
+            os.close(self._open.pop(tar))
 
     def __del__(self) -> None:
         self.close()
 
 
 @dataclass(frozen=True)
-class _Damage:
+class _Failure:
     """An error on its way out of a worker; as an exception its sentence would be lost."""
 
+    kind: type[Exception]
     sentence: str
 
 
@@ -209,20 +261,25 @@ class _BatchReader(Dataset):
         self._collate = collate
         self._files: ShardFiles | None = None
 
-    def __getitem__(self, batch: GlobalBatch) -> Delivery[T] | _Damage:
-        self._files = self._files or ShardFiles()
-        frames = self._mixture.frames
+    def __getitem__(self, batch: GlobalBatch) -> Delivery[T] | _Failure:
+        self._files = self._files or ShardFiles(self._mixture.cache)
+        try:
+            samples, refused = self._read(batch.numbers)
+            return Delivery(self._collate(samples, batch.epoch), refused)
+        except (ValueError, Unreachable) as error:
+            kind = Unreachable if isinstance(error, Unreachable) else ValueError
+            return _Failure(kind, str(error))
+
+    def _read(self, numbers: Iterable[int]) -> tuple[list[Sample], tuple[str, ...]]:
+        """The samples that could be read, and a sentence for each of the others."""
         samples, refused = [], []
-        for number in batch.numbers:
+        for number in numbers:
             try:
                 located = self._mixture.locate(number)
-                samples.append(read_sample(self._files, *located, frames=frames))
+                samples.append(read_sample(self._files, *located, frames=self._mixture.frames))
             except ValueError as error:
                 refused.append(str(error))
-        try:
-            return Delivery(self._collate(samples, batch.epoch), tuple(refused))
-        except ValueError as error:
-            return _Damage(str(error))
+        return samples, tuple(refused)
 
 
 def _as_it_is(made: T) -> T:

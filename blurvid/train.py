@@ -22,11 +22,12 @@ from blurvid.run import RATES, Run, announce, log
 from blurvid.run_folder import Record, RunFolder
 from blurvid.state import TrainState, load_state, new_state, save_state
 from blurvid.step import LOSS_TERMS, Stepper, Supervised
-from blurvid.stopped import TrainingStopped
-from blurvid.stream import BadSamples, Delivery, read_batches
+from blurvid.stopped import TrainingStopped, Unreachable
+from blurvid.stream import BadSamples, Delivery, read_batches, with_shards_ahead
 from blurvid.validate import psnr_columns, share_refusals, validate
 
 SAVE_SECONDS = 300
+STOPPING = (TrainingStopped, Unreachable, ValueError)
 PROFILED = (2, 4)  # steps before the trace, steps in it
 
 
@@ -52,7 +53,7 @@ def train(
     with opened_record(run, state) as record:
         try:
             take_steps(run, state, record)
-        except (KeyboardInterrupt, TrainingStopped, ValueError):
+        except (KeyboardInterrupt, *STOPPING):
             save(run, state)
             say(f"saved after step {state.step:,}; the same command with --resume goes on from it")
             raise
@@ -112,11 +113,11 @@ def take_steps(run: Run, state: TrainState, record: Record | None) -> None:
     validate_when_due(run, state, record, bad)
     deferred = run.ranks.count > 1
     with interruptions(deferred=deferred) as interrupts, profiled(run) as after_profiled_step:
-        for delivery in meter.waiting_for(deliveries(run, state.step)):
+        for arrival in meter.waiting_for(arrivals(run, state.step)):
             with interrupts.held_back(), meter.working():
-                size = agree(run, delivery, bad, stop=interrupts.asked)
+                size = agree(run, arrival, bad, stop=interrupts.asked)
                 if size:
-                    meter.add(stepper.take(delivery.made, size), size)
+                    meter.add(stepper.take(arrival.made, size), size)
                 else:
                     state.step += 1
             after_profiled_step()
@@ -145,8 +146,9 @@ def make_stepper(run: Run, state: TrainState) -> Stepper:
     )
 
 
-def deliveries(run: Run, start: int) -> Iterator[Delivery[Batch]]:
-    """This rank's slices of the global batches from step `start` to the plan's end."""
+def arrivals(run: Run, start: int) -> Iterator[Delivery[Batch] | Exception]:
+    """This rank's slices of the global batches from step `start` to the plan's end; where one does
+    not come, why, as the last one: the other ranks must learn of it before it is raised."""
     training, plan = run.spec.training, run.plan
     frame_order = FRAME_ORDERS[training.order]
     assembly = Assembly(plan.crop_hw, plan.train.frames, training.seed, frame_order)
@@ -161,20 +163,33 @@ def deliveries(run: Run, start: int) -> Iterator[Delivery[Batch]]:
         workers=run.spec.data.workers,
         pin_memory=not on_cpu(run),
     )
-    return on_device(read, run.compute.device)
+    try:
+        yield from on_device(
+            with_shards_ahead(read, plan.train, plan.order, start), run.compute.device
+        )
+    except STOPPING as error:
+        yield error
 
 
-def agree(run: Run, delivery: Delivery[Batch], bad: BadSamples, *, stop: bool) -> int:
+def agree(
+    run: Run, arrival: Delivery[Batch] | Exception, bad: BadSamples, *, stop: bool
+) -> int:
     """How many samples of the global batch could be read.
 
-    All ranks learn of samples that could not (ValueError where they are too many) and of a
-    Ctrl-C that one of them was given (KeyboardInterrupt).
+    All ranks learn of samples that could not (ValueError where they are too many), of a failure of
+    one of them (raised by it as it came, TrainingStopped by the others), and of a Ctrl-C that one
+    of them was given (KeyboardInterrupt).
     """
-    facts = torch.tensor([len(delivery.made.keys), len(delivery.refused), stop])
-    size, refused, stop = map(int, run.ranks.sum(facts).tolist())
-    if refused:
-        share_refusals(run, delivery.refused, bad)
-    if stop:
+    failure = arrival if isinstance(arrival, Exception) else None
+    read, refused = (0, ()) if failure else (len(arrival.made.keys), arrival.refused)
+    facts = torch.tensor([read, len(refused), stop, failure is not None])
+    size, any_refused, any_stop, any_failure = map(int, run.ranks.sum(facts).tolist())
+    if any_failure:
+        sentences = run.ranks.gathered(failure and str(failure))
+        raise failure or TrainingStopped(next(filter(None, sentences)))
+    if any_refused:
+        share_refusals(run, refused, bad)
+    if any_stop:
         raise KeyboardInterrupt
     return size
 

@@ -1,7 +1,7 @@
 """The one place where an error becomes a sentence on stderr and an exit code.
 
 2: the user's mistake (ValueError, OSError, click's own). 1: the run stopped for a reason in the
-data or the machine (`RunStopped`, `TrainingStopped`, a full disk). 130: Ctrl-C.
+data or the machine (`RunStopped`, `TrainingStopped`, `Unreachable`, a full disk). 130: Ctrl-C.
 BLUR_TRACEBACK=1 shows the traceback as well.
 """
 
@@ -17,7 +17,7 @@ import click
 
 from blursynth.files import DISK_FULL
 from blursynth.generate import RunStopped
-from blurvid.stopped import TrainingStopped
+from blurvid.stopped import TrainingStopped, Unreachable
 
 STOPPED, MISTAKE, INTERRUPTED = 1, 2, 130
 
@@ -32,7 +32,7 @@ def run(group: click.Group) -> None:
     except (KeyboardInterrupt, click.Abort):
         _say(group, "interrupted; what is finished is kept")
         sys.exit(INTERRUPTED)
-    except (RunStopped, TrainingStopped) as error:
+    except (RunStopped, TrainingStopped, Unreachable) as error:
         _say(group, str(error))
         sys.exit(STOPPED)
     except (ValueError, OSError) as error:
@@ -49,10 +49,10 @@ def said_by(speaks: bool) -> Iterator[None]:
         if speaks:
             raise
         sys.exit(INTERRUPTED)
-    except (ValueError, TrainingStopped) as error:
+    except (ValueError, TrainingStopped, Unreachable) as error:
         if speaks:
             raise
-        sys.exit(STOPPED if isinstance(error, TrainingStopped) else MISTAKE)
+        sys.exit(MISTAKE if isinstance(error, ValueError) else STOPPED)
 
 
 def _say(group: click.Group, sentence: str) -> None:

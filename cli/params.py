@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +20,46 @@ from blursynth.spec import FRAME_CHOICES
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FOLDER = click.Path(path_type=Path)
+
+
+class Place(click.ParamType):
+    """A local folder (Path), or the URL of one (RemoteFolder)."""
+
+    name = "folder or url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if "://" not in value:
+            return Path(value)
+        from blurvid.remote import RemoteFolder
+
+        return RemoteFolder(value)
+
+
+shards = click.option(
+    "--shards",
+    type=Place(),
+    required=True,
+    help="Folder of data sets, or of one; also s3:// or https://.",
+)
+cache_gb = click.option(
+    "--cache-gb",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Room for remote shards below $XDG_CACHE_HOME, or ~/.cache.",
+)
+
+
+def shard_cache(place: Any, limit_gb: float) -> Any:
+    """Where remote shards are kept; None for local ones."""
+    if isinstance(place, Path):
+        return None
+    from blurvid.cache import ShardCache
+
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return ShardCache(caches / "blurvid" / "shards", int(limit_gb * 1e9), say=click.echo)
 
 
 def source(default: str, text: str) -> Callable:

@@ -10,7 +10,7 @@ import click
 
 from blursynth.generate import RunStopped
 
-from . import errors
+from . import errors, params
 from .params import progress
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -39,7 +39,8 @@ def blurvid() -> None:
 
 
 @blurvid.command(short_help="Learn to restore from shards.")
-@click.option("--shards", type=FOLDER, required=True, help="Folder of data sets, or of one.")
+@params.shards
+@params.cache_gb
 @click.option("--data", help="Name of the data set to take. [all with enough frames]")
 @click.option("--out", type=FOLDER, help="Run folder. [runs/full-<frames>f-w<width>-<order>]")
 @click.option("--resume", is_flag=True, help="Go on with the run in the run folder.")
@@ -105,7 +106,7 @@ def blurvid() -> None:
     show_default=True,
     help="Of weights, order and crops.",
 )
-@click.option("--block", type=COUNT, help="Shards shuffled together. [all]")
+@click.option("--block", type=COUNT, help="Shards shuffled together. [all; 4 of remote ones]")
 @click.option(
     "--max-bad",
     type=click.IntRange(min=0),
@@ -121,7 +122,7 @@ def blurvid() -> None:
 @click.option("--profile", is_flag=True, help="Write trace.json of a few steps.")
 @device_option
 def train(
-    shards: Path, out: Path | None, resume: bool, device_name: str, **chosen: Any
+    shards: Any, out: Path | None, resume: bool, device_name: str, **chosen: Any
 ) -> None:
     """Train the paper's model on shards that blursynth made.
 
@@ -145,7 +146,7 @@ def train(
         )
 
 
-def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
+def _run_spec(shards: Any, chosen: dict[str, Any]) -> Any:
     """The options of `train` as the library takes them."""
     from blurvid.compute import ComputeSpec
     from blurvid.model import ModelSpec
@@ -155,12 +156,13 @@ def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
     def of(*names: str) -> list[Any]:
         return [chosen[name] for name in names]
 
+    cache = params.shard_cache(shards, chosen["cache_gb"])
     workers = chosen["workers"]
     if workers is None:
         workers = min(2, os.cpu_count() or 1)
     return RunSpec(
         ModelSpec(int(chosen["frames"]), *of("width", "residual")),
-        DataSpec(shards, *of("data", "crop", "batch"), workers, *of("block", "max_bad")),
+        DataSpec(shards, *of("data", "crop", "batch"), workers, *of("block", "max_bad"), cache),
         TrainSpec(*of("epochs", "steps", "order", "photometric", "seed")),
         OptimizerSpec(*of("lr", "schedule", "clip_norm", "ema")),
         ComputeSpec(*of("precision", "compile")),
@@ -170,7 +172,8 @@ def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
 
 @blurvid.command(short_help="Measure a checkpoint on shards.")
 @checkpoint_option
-@click.option("--shards", type=FOLDER, required=True, help="Folder of data sets, or of one.")
+@params.shards
+@params.cache_gb
 @click.option("--data", help="Name of the data set to take. [all with enough frames]")
 @click.option(
     "--split",
@@ -199,7 +202,7 @@ def _run_spec(shards: Path, chosen: dict[str, Any]) -> Any:
 @click.option("--out", type=FOLDER, help="Folder for table.txt, evaluation.json, samples-*.csv.")
 @device_option
 def evaluate(
-    checkpoint: Path, shards: Path, protocols: tuple[str, ...], out: Path | None, **chosen: Any
+    checkpoint: Path, shards: Any, protocols: tuple[str, ...], out: Path | None, **chosen: Any
 ) -> None:
     """Measure how well a checkpoint restores the frames of shards: PSNR and SSIM of each frame.
 
@@ -222,7 +225,11 @@ def evaluate(
     path = checkpoint_file(checkpoint)
     model = load_model(path, device)
     data = find_mixture(
-        shards, split=chosen["split"], frames=model.spec.frames, name=chosen["data"]
+        shards,
+        split=chosen["split"],
+        frames=model.spec.frames,
+        name=chosen["data"],
+        cache=params.shard_cache(shards, chosen["cache_gb"]),
     )
     for sentence in data.left_out:
         click.echo(f"left out: {sentence}", err=True)

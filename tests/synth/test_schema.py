@@ -40,7 +40,8 @@ def test_members_are_named_by_number_and_kind():
 def test_chosen_frames_come_with_their_own_metadata():
     sample = make_sample(m=7)
     members = schema.encode_sample(sample)
-    some = schema.decode_sample(sample.key, members, frames=(0, 3, 6))
+    meta = schema.decode_meta(sample.key, members)
+    some = schema.decode_frames(sample.key, members, meta, (0, 3, 6))
     assert np.array_equal(some.frames, sample.frames[[0, 3, 6]])
     assert some.meta["times"] == [0.0, 0.5, 1.0]
 

@@ -15,6 +15,7 @@ from blurvid.batch import (
     frames_canonical,
     points_backward,
     unit_range,
+    write_planes,
 )
 from blurvid.index import find_mixture
 from blurvid.order import Order
@@ -147,3 +148,11 @@ def test_a_batch_without_samples_has_one_black_image_and_no_key():
     batch = _assembly()([], 0)
     assert batch.keys == () and not batch.blur.any() and not batch.frames.any()
     assert batch.blur.shape == (1, 3, 16, 20) and batch.frames.shape == (1, 3, 3, 16, 20)
+
+
+def test_planes_are_written_from_views_as_a_transposed_copy_would(picture):
+    image = picture(30, 40)
+    views = [image[3:19, 5:25], image[::-1][3:19, 5:25], image[3:19, 5:25][:, ::-1]]
+    into = np.zeros((3, 3, 16, 20), np.uint8)
+    write_planes(views, into)
+    assert np.array_equal(into, np.moveaxis(np.stack(views), -1, 1))

@@ -41,14 +41,35 @@ def test_a_saved_model_restores_as_before(path, model):
 
 def test_what_is_saved_comes_back(tmp_path, model):
     optimizer = {"exp_avg/a": torch.rand(3), "step/a": torch.tensor(4.0)}
-    average = {"a": torch.rand(2)}
+    average = {name: tensor + 1 for name, tensor in model.state_dict().items()}
     saved = Checkpoint(SPEC, model.state_dict(), optimizer, average, {"step": 3, "order": "given"})
     save_checkpoint(tmp_path / "last.safetensors", saved)
     loaded = load_checkpoint(tmp_path / "last.safetensors")
     assert (loaded.spec, loaded.progress) == (SPEC, saved.progress)
-    for one, two in ((saved.weights, loaded.weights), (saved.optimizer, loaded.optimizer)):
+    for part in ("weights", "optimizer", "average"):
+        one, two = getattr(saved, part), getattr(loaded, part)
         assert one.keys() == two.keys()
         assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_spec_that_lies_of_its_size_takes_no_memory(path):
+    spec = ModelSpec(3, 100_000).to_dict()
+    _rewrite(path, described=lambda d: {**d, "model": spec})
+    with pytest.raises(ValueError, match="expected .* of shape .* found"):
+        load_model(path, CPU)
+
+
+class _Payload:
+    def __reduce__(self):
+        return open, ("executed", "w")
+
+
+def test_a_pickled_checkpoint_is_refused_and_nothing_in_it_is_executed(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    torch.save({"state_dict": _Payload()}, path)
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
+        load_model(path, CPU)
+    assert not (path.parent / "executed").exists()
 
 
 def test_loading_draws_nothing_from_torchs_generator(path):

@@ -158,10 +158,22 @@ def test_only_a_few_tars_stay_open_and_none_after_closing(tmp_path):
         path.write_bytes(bytes([number]))
     before = len(os.listdir("/proc/self/fd"))
     files = ShardFiles()
-    assert [files.read(path, 0, 1)[0] for path in paths * 2] == list(range(len(paths))) * 2
+    read = [os.pread(files.opened(path), 1, 0)[0] for path in paths * 2]
+    assert read == list(range(len(paths))) * 2
     assert len(os.listdir("/proc/self/fd")) == before + MAX_OPEN_FILES
     files.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_tar_that_is_gone_is_closed_when_the_next_is_opened(tmp_path):
+    """Else its space would stay taken."""
+    files = ShardFiles()
+    for name in "ab":
+        (tmp_path / name).write_bytes(b"x")
+    files.opened(tmp_path / "a")
+    (tmp_path / "a").unlink()
+    files.opened(tmp_path / "b")
+    assert os.pread(files.opened(tmp_path / "b"), 1, 0) == b"x" and len(files._open) == 1
 
 
 def test_a_mixture_can_be_sent_to_another_process(mixture):
