@@ -54,29 +54,31 @@ SOURCES = ["--width", "512", "--panoramas", "6", "--scenes", "0"]
 SHARDS = ["--size", "48", "--per-panorama", "8", "--samples-per-shard", "8", "--jobs", "1"]
 WIDTH = 1
 SPEED = RATES[1:]
-MOMENTS = BEFORE_OPTIONS, BEFORE_STATE, LATER = (
-    "before options.json", "before the first state", "later"
-)  # fmt: skip
+BEFORE_OPTIONS, BEFORE_STATE, LATER = "before options.json", "before the first state", "later"
+MOMENTS = (BEFORE_OPTIONS, BEFORE_STATE, LATER)
 SAME_LOSS, SAME_WEIGHTS = 1e-3, 0.05
 POLL_S, SAVE_S = 0.0005, 0.003  # how often a save is looked for, and how long one is
 
 
 @dataclass(frozen=True)
 class Training:
-    """The command of a training, but for its run folder. rank_count: torchrun starts two."""
+    """The command of a training, but for its run folder. two_ranks: of torchrun, else one."""
 
     shards: Path
     steps: int
     workers: int = 1
     two_ranks: bool = False
 
-    def start(self, out: Path, *, resume: bool) -> subprocess.Popen:
-        """A process group of its own."""
+    def start(self, out: Path, *, output: int = subprocess.DEVNULL) -> subprocess.Popen:
+        """Resumes it, or begins it anew where it has no options yet; a process group of its own."""
+        resume = RunFolder(out).options.exists()
+        if not resume:
+            shutil.rmtree(out, ignore_errors=True)
         return subprocess.Popen(
             [*self._program(), *self._options(), "--out", str(out), *["--resume"] * resume],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             text=True,
             start_new_session=True,
         )
@@ -84,7 +86,7 @@ class Training:
     def finish(self, out: Path) -> tuple[str, float]:
         """Left alone to its end: what it says, and how long it takes."""
         began = time.monotonic()
-        run = self.start(out, resume=RunFolder(out).options.exists())
+        run = self.start(out, output=subprocess.PIPE)
         said, errors = run.communicate()
         if run.returncode:
             sys.exit(f"{' '.join(run.args)} ended with {run.returncode}: {errors}")
@@ -117,10 +119,7 @@ class Killer:
 
         saving: in the middle of the first save after the moment.
         """
-        folder = RunFolder(out)
-        if not folder.options.exists():
-            shutil.rmtree(out, ignore_errors=True)
-        run = training.start(out, resume=folder.options.exists())
+        folder, run = RunFolder(out), training.start(out)
         wait(run, self.rng.uniform(0, self.seconds))
         if saving:
             wait_for_save(run, folder)
@@ -130,7 +129,7 @@ class Killer:
             os.killpg(run.pid, signal.SIGKILL)
             self.fell[where(folder)] += 1
             self.saving += bool(list(out.glob(".*.partial")))
-        run.communicate()
+        run.wait()
         return at_work
 
 
@@ -255,11 +254,12 @@ def ranks_changed(training: Training, undisturbed: Path, killer: Killer) -> bool
 
 
 def killed_after_saves(training: Training, out: Path, killer: Killer) -> RunFolder:
-    """A run that was killed once it had saved two states."""
+    """A run that was killed after it had saved two states."""
     folder = RunFolder(out)
     while len(folder.saved()) < 2:
-        if not killer.kill(training, out, saving=True):
-            sys.exit("the training ended before it could be killed; choose more --steps")
+        if not killer.kill(training, out, saving=True):  # it had ended before: sooner, then
+            shutil.rmtree(out)
+            killer.seconds /= 2
     return folder
 
 

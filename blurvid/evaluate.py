@@ -7,7 +7,7 @@ Whole stored frames are scored. Numbers of one table come from one data set, hen
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,7 +112,7 @@ def evaluate_model(
     done, evaluations = 0, []
     for data_set in data.data_sets:
         numbers = sample_numbers(data_set.sample_count, limit)
-        samples = read_samples(Mixture((data_set,), data.frames), numbers, bad=bad)
+        samples = read_samples(replace(data, data_sets=(data_set,)), numbers, bad=bad)
         seen, scored = [], []
         for predicted in predicted_batches(model, samples, device=device, batch=batch):
             scored.append(_score_rows(predicted))
