@@ -5,6 +5,7 @@ initialisation, zero biases, no normalisation (section 1.3).
 """
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -68,6 +69,15 @@ def he_initialise(layer: Convolution) -> Convolution:
     return layer
 
 
+def joined(parts: Sequence[Tensor], *, dtype: torch.dtype) -> Tensor:
+    """Tensors (B, C_i, H, W) -> (B, sum of C_i, H, W) of that dtype.
+
+    Under autocast the images are float32 among bfloat16 features; left to itself `cat` would make
+    all of them float32, for every convolution after it to convert back.
+    """
+    return torch.cat([part.to(dtype) for part in parts], 1)
+
+
 class DenseBlock(nn.Module):
     """(B, in, H, W) -> (B, `out_channels`, H, W): five conv3x3, each of which sees the input
     and the outputs of all before it."""
@@ -99,4 +109,4 @@ class RefiningBlock(nn.Module):
         self.convs = nn.Sequential(*convs, predicting_conv(widths[-1], IMAGE_CHANNELS))
 
     def forward(self, feature: Tensor, image: Tensor) -> Tensor:
-        return image + self.convs(torch.cat((feature, image), 1))
+        return image + self.convs(joined((feature, image), dtype=feature.dtype))

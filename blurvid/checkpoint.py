@@ -58,7 +58,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {**checkpoint.weights, **optimizer, **average}
     stored = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with written_whole(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user wants new files; save_file lets none else read
         save_file(stored, temporary, {METADATA: json.dumps(described, sort_keys=True)})
+        temporary.chmod(mode)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -32,11 +32,14 @@ class ComputeSpec:
             raise ValueError(f"expected precision to be {known}, found {self.precision!r}")
 
     def on(self, device: torch.device) -> Compute:
-        """The choices that were left open, made for this device."""
+        """The choices that were left open, made for this device.
+
+        On a CPU, oneDNN reorders what is not channels_last before each bfloat16 convolution.
+        """
         gpu = device.type == "cuda"
         bf16 = self.precision == "bf16" or self.precision == "auto" and has_bf16(device)
         compile_ = gpu if self.compile is None else self.compile
-        return Compute(device, bf16, channels_last=gpu, compile=compile_)
+        return Compute(device, bf16, channels_last=gpu or bf16, compile=compile_)
 
 
 @dataclass(frozen=True)

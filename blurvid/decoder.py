@@ -16,6 +16,7 @@ from blurvid.blocks import (
     channels,
     deconv,
     image_deconv,
+    joined,
     predicting_conv,
 )
 
@@ -52,10 +53,11 @@ class DecoderBlock(nn.Module):
     def forward(
         self, feature: Tensor, image: Tensor | None, skips: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        parts = [self.raise_feature(feature), *skips]
+        raised = self.raise_feature(feature)
+        parts = [raised, *skips]
         if self.raise_image is not None:
             parts.append(self.raise_image(image))
-        feature = self.dense(torch.cat(parts, 1))
+        feature = self.dense(joined(parts, dtype=raised.dtype))
         return feature, self.predict_image(feature)
 
 

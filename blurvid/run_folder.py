@@ -79,12 +79,14 @@ class RunFolder:
         """That a new run finds no other here, and a resumed one its own."""
         if resume and not self.options.exists():
             raise ValueError(f"{self.path} holds no run to resume; leave --resume out")
-        if not resume and self.path.exists() and (self.path.is_file() or any(self.path.iterdir())):
+        leftovers = set(self.path.glob(".*.partial"))  # of a run that was killed
+        taken = self.path.is_file() or self.path.is_dir() and set(self.path.iterdir()) - leftovers
+        if taken and not resume:
             raise ValueError(
                 f"{self.path} is there already: add --resume to go on with that run, "
                 "or give another --out"
             )
-        for leftover in self.path.glob(".*.partial"):  # of a run that was killed
+        for leftover in leftovers:
             leftover.unlink(missing_ok=True)
 
     def write_options(self, options: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -38,6 +38,7 @@ from blurvid.stopped import TrainingStopped, Unreachable
 
 T = TypeVar("T")
 MAX_OPEN_FILES = 64
+WASTE = 1.5  # members are read at once where no more than this times their size is read
 
 
 @dataclass(frozen=True)
@@ -159,24 +160,18 @@ def read_sample(
     what the index and the tar's header say of it; Unreachable as `ShardFiles` raises it.
     """
     key = indexed.key
-
-    def read(*names: str) -> dict[str, bytes]:
-        tar = files.opened(shard.tar)
-        places = {name: indexed.members[name] for name in names if name in indexed.members}
-        return {name: read_member(tar, key, name, place) for name, place in places.items()}
-
     try:
-        members = read(META_NAME)
+        numbers = evenly_spaced(indexed.frame_count, frames)
+        names = member_names(indexed.frame_count, image_format_of(key, indexed.members))
+        wanted = [names[0], *(names[1 + i] for i in numbers), META_NAME]
+        places = {name: indexed.members[name] for name in wanted if name in indexed.members}
+        members = read_members(files.opened(shard.tar), key, places)
         meta = decode_meta(key, members)
-        stored = len(meta["times"])
-        if stored != indexed.frame_count:
+        if len(meta["times"]) != indexed.frame_count:
             raise ValueError(
-                f"sample {key}: expected {stored} frames as its {META_NAME} says, "
+                f"sample {key}: expected {len(meta['times'])} frames as its {META_NAME} says, "
                 f"found {indexed.frame_count}"
             )
-        numbers = evenly_spaced(stored, frames)
-        names = member_names(stored, image_format_of(key, indexed.members))
-        members |= read(names[0], *(names[1 + i] for i in numbers))
         return decode_frames(key, members, meta, numbers)
     except ValueError as error:
         raise ValueError(f"{shard.tar}: {error}") from error
@@ -186,18 +181,26 @@ def read_sample(
         raise ValueError(f"{shard.tar}: sample {key}: {error.strerror or error}") from error
 
 
-def read_member(tar: int, key: str, name: str, place: tuple[int, int]) -> bytes:
-    """The data of a member, `place` = (offset, size), of the tar open as `tar`.
+def read_members(tar: int, key: str, places: Mapping[str, tuple[int, int]]) -> dict[str, bytes]:
+    """The data of members, each at (offset, size), of the tar open as `tar`.
 
     ValueError where the header before them says something else, OSError where the tar ends before.
     """
-    offset, size = place
-    data = os.pread(tar, TAR_BLOCK + size, offset - TAR_BLOCK)
-    if len(data) != TAR_BLOCK + size:
-        found = max(len(data) - TAR_BLOCK, 0)
-        raise OSError(f"expected {size} bytes at byte {offset}, found {found}")
-    check_header(data[:TAR_BLOCK], key, name, size)
-    return data[TAR_BLOCK:]
+    begin = min(offset for offset, _ in places.values()) - TAR_BLOCK
+    end = max(sum(place) for place in places.values())
+    if end - begin > WASTE * sum(size for _, size in places.values()) + TAR_BLOCK * 2 * len(places):
+        parts = [read_members(tar, key, {name: place}) for name, place in places.items()]
+        return {name: data for part in parts for name, data in part.items()}
+    data = os.pread(tar, end - begin, begin)
+    members = {}
+    for name, (offset, size) in places.items():
+        at = offset - begin
+        if len(data) < at + size:
+            found = max(len(data) - at, 0)
+            raise OSError(f"expected {size} bytes at byte {offset}, found {found}")
+        check_header(data[at - TAR_BLOCK : at], key, name, size)
+        members[name] = data[at : at + size]
+    return members
 
 
 class ShardFiles:

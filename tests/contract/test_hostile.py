@@ -272,7 +272,7 @@ FORGED = {
     "up": (key("../up"), "000000.json: expected a key .*found '../up'"),
     "no key": (key(""), "000000.json: expected a key .*found ''"),
     "same key": (key(FIRST), f"000000.tar: sample {FIRST} is there again"),
-    "other key": (key("other"), f"000000.tar: sample other, member meta.json: {OTHER}"),
+    "other key": (key("other"), f"000000.tar: sample other, member blur.png: {OTHER}"),
     "swapped": (swap, f"000000.tar: sample {SECOND}, member frame.000.png: {OTHER}"),
     "shifted": (shift, f"000000.tar: sample {SECOND}, member blur.png: {OTHER}"),
     "other tar": (lambda sample, index: index.update(tar="../../x.tar"), "000000.json: expected"),
