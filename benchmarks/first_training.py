@@ -4,9 +4,9 @@
     python benchmarks/first_training.py --panoramas FOLDER --video FOLDER --out first/
 
 FOLDER of panoramas: equirectangular pictures, split by panorama; of video: frames in the layout of
-GOPRO_Large_all. Runs the commands that a user would type, and says them; the same command again goes
-on where it was stopped. `--report-only` draws anew from what is there. Writes <out>/curve.png (PSNR
-of each frame of the validation samples against steps, beside rows that need no model),
+GOPRO_Large_all. Runs the commands that a user would type, and says them; the same command again
+goes on where it was stopped. `--report-only` draws anew from what is there. Writes <out>/curve.png
+(PSNR of each frame of the validation samples against steps, beside rows that need no model),
 <out>/strips.png (blurred test images, restored frames above true ones) and <out>/table.txt.
 """
 

@@ -1,12 +1,14 @@
 """How fast a training reads: our stream against decoding alone and other packages' loaders.
 
-    pip install -c constraints.txt -e ".[stream-bench]"    in a virtual environment of its own
+    grep -v -e numpy -e filelock constraints.txt > loose.txt    # mosaicml-streaming wants older ones
+    pip install -c loose.txt -e ".[stream-bench]"               # in an environment of its own
     python benchmarks/streaming.py [--rounds 5] [--epochs 20] [--src PANORAMAS] [--work FOLDER]
         [--px 128 256] [--frames 3 7] [--workers 0 1 2] [--samples N] [--only memory|speed]
 
 Samples of panoramas (procedural ones, or those below --src) are made once in --work, by default a
 folder that is thrown away, and their PNG files written again in the others' forms. A package that
-cannot be imported is named and left out. Everybody shuffles, decodes with our decoder and delivers
+cannot be imported is named and left out (mosaicml-streaming also needs a torchvision that fits
+torch). Everybody shuffles, decodes with our decoder and delivers
 batches of 8 as uint8 tensors, blurs (B, 3, H, W) and frames (B, n, 3, H, W); ours parses and checks
 each sample's metadata besides. One thread of OpenCV and of torch in each process.
 

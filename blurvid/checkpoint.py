@@ -59,7 +59,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     stored = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with written_whole(path) as temporary:
         temporary.touch()
-        mode = temporary.stat().st_mode  # as the user wants new files; save_file lets none else read
+        mode = temporary.stat().st_mode  # as for any new file; save_file's is 0600
         save_file(stored, temporary, {METADATA: json.dumps(described, sort_keys=True)})
         temporary.chmod(mode)
 

@@ -15,8 +15,9 @@ LONG_S = 600
 class Meter:
     """Means since the last reset: loss terms, images a second, the share of time spent waiting.
 
-    steps: so many were added since. Only waiting for batches and working on them is timed, not validation and saving. The sums
-    are no part of a training's state: a resumed one begins them anew.
+    steps: so many were added since. Only waiting for batches and working on them is timed, not
+    validation and saving. The sums are no part of a training's state: a resumed one begins them
+    anew.
     """
 
     def __init__(self, terms: Sequence[str]) -> None:

@@ -18,7 +18,8 @@ from blurvid.compute import Compute
 from blurvid.model import ModelSpec, RestorationModel, build_model
 from blurvid.optimizer import new_average, new_optimizer
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+STEP = "step"
+MOMENTS = (STEP, "exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -120,17 +121,29 @@ def optimizer_tensors(
 
 def load_optimizer_tensors(path: Path, state: TrainState, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `optimizer_tensors`."""
-    names = [name for name, _ in state.model.named_parameters()]
-    expected = {f"{moment}/{name}" for name in names for moment in MOMENTS}
-    if tensors and tensors.keys() != expected:
+    weights = dict(state.model.named_parameters())
+    shapes = {
+        f"{moment}/{name}": () if moment == STEP else weight.shape
+        for name, weight in weights.items()
+        for moment in MOMENTS
+    }
+    if tensors and shapes != {name: tensor.shape for name, tensor in tensors.items()}:
         raise ValueError(f"{path}: its optimiser's state does not fit the model's weights")
     moments = {
-        number: {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS}
-        for number, name in enumerate(names)
+        number: {m: _laid_out_as(weight, tensors[f"{m}/{name}"]) for m in MOMENTS}
+        for number, (name, weight) in enumerate(weights.items())
         if tensors
     }
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _laid_out_as(weight: Tensor, moment: Tensor) -> Tensor:
+    """A moment in the memory layout of its weight: fused Adam goes through both as they lie. The
+    number of steps stays as it is."""
+    if not moment.ndim:
+        return moment
+    return torch.empty_like(weight, requires_grad=False).copy_(moment)
 
 
 def load_average(

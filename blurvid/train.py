@@ -225,7 +225,7 @@ def save(run: Run, state: TrainState) -> None:
 
 @contextmanager
 def profiled(run: Run) -> Iterator[Callable[[], None]]:
-    """Gives what is to be called after each step; with --profile a trace of some of them is left."""
+    """Gives what is to be called after each step; --profile leaves a trace of some of them."""
     if not (run.spec.report.profile and run.ranks.first):
         yield _nothing
         return

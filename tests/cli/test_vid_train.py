@@ -91,16 +91,40 @@ def test_a_diverging_training_stops_with_code_1_and_the_key(blurvid, shards):
     assert "saved after step" in out
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(shards, tmp_path):
+def _started(*options):
+    """A training in a process group of its own; `--out run` and more as given."""
     command = [sys.executable, "-c", "from blurcli.vid import main; main()", "train"]
-    options = ["--shards", shards, "--steps", 100_000, "--log-every", 1, *SMALL, "--workers", 1]
-    with subprocess.Popen(
-        [*command, *map(str, options), "--out", tmp_path / "run"],
+    return subprocess.Popen(
+        [*command, *map(str, (*SMALL, "--log-every", 1, *options))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    ) as process:
+    )
+
+
+def test_a_training_killed_and_resumed_with_other_workers_ends_in_the_same_bits(
+    blurvid, shards, tmp_path
+):
+    chosen = ("--shards", shards, "--steps", 12, "--validate-every", 3, "--ema", 0.9)
+    assert blurvid("train", *chosen, *SMALL, "--out", tmp_path / "whole")[0] == 0
+    with _started(*chosen, "--out", tmp_path / "run") as process:
+        while "step 8/" not in process.stdout.readline():
+            time.sleep(0)
+        os.killpg(process.pid, signal.SIGKILL)
+    code, out, _ = blurvid(
+        "train", *chosen, *SMALL, "--out", tmp_path / "run", "--workers", 2, "--resume"
+    )
+    assert code == 0 and "resumed after step" in out and "resumed after step 12" not in out
+    for name in ("last.safetensors", "best.safetensors"):
+        whole, resumed = (tmp_path / run / name for run in ("whole", "run"))
+        assert resumed.read_bytes() == whole.read_bytes()
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(shards, tmp_path):
+    options = ("--shards", shards, "--steps", 100_000, "--workers", 1)
+    with _started(*options, "--out", tmp_path / "run") as process:
         while "step 2/" not in process.stdout.readline():
             time.sleep(0)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too

@@ -84,6 +84,11 @@ def test_equal_checkpoints_are_equal_bytes(path, tmp_path, model):
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_others_may_read_a_checkpoint_as_far_as_the_user_lets_them(path):
+    (path.parent / "other").touch()
+    assert path.stat().st_mode == (path.parent / "other").stat().st_mode
+
+
 def test_a_write_that_fails_leaves_what_was_there(path, tmp_path):
     before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt), written_whole(path) as temporary:

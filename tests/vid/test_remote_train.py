@@ -1,4 +1,4 @@
-"""Trainings and evaluations read shards from URLs as they read local ones, whatever the line does."""
+"""Trainings and evaluations read from URLs as from folders, whatever the line does."""
 
 import time
 from dataclasses import replace
@@ -192,7 +192,7 @@ def bucket(shards, monkeypatch):
     threaded.stop()
 
 
-def test_a_training_from_s3_as_it_is_typed(blurvid, bucket, shards, local_run, tmp_path, monkeypatch):
+def test_a_training_from_s3_as_it_is_typed(blurvid, bucket, local_run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     chosen = ("--width", 1, "--batch", 3, "--block", 2, "--steps", 12, "--precision", "fp32")
     code, out, err = blurvid(

@@ -3,7 +3,18 @@
 import numpy as np
 
 from blurvid.restore import STRIP_GAP
-from blurvid.run_folder import comparison, stacked
+import pytest
+
+from blurvid.run_folder import RunFolder, comparison, stacked
+
+
+def test_what_a_kill_left_half_written_is_no_run_and_is_removed(tmp_path):
+    (tmp_path / ".options.json.0123.partial").write_text("{")
+    RunFolder(tmp_path).check(resume=False)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is there already"):
+        RunFolder(tmp_path).check(resume=False)
 
 
 def test_the_predicted_frames_stand_above_the_true_ones():

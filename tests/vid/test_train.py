@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from blurvid.checkpoint import load_checkpoint, load_model
+from blurvid.checkpoint import load_checkpoint, load_model, save_checkpoint
 from blurvid.compute import Compute, ComputeSpec
 from blurvid.interrupts import interruptions
 from blurvid.model import ModelSpec
@@ -149,10 +149,41 @@ def _step_of(path):
     return load_checkpoint(path).progress["step"]
 
 
+def _reshaped(tensors):
+    return {**tensors, "exp_avg/encoder.blocks.0.0.0.weight": torch.zeros(2)}
+
+
+def _moment_missing(tensors):
+    return {name: t for name, t in tensors.items() if not name.startswith("step/middle")}
+
+
+@pytest.mark.parametrize("change", [_reshaped, _moment_missing])
+def test_an_optimisers_state_that_does_not_fit_is_refused(shards, interrupted, change):
+    """Fused Adam would read beyond a moment of another shape."""
+    path = interrupted / "last.safetensors"
+    saved = load_checkpoint(path)
+    save_checkpoint(path, replace(saved, optimizer=change(saved.optimizer)))
+    with pytest.raises(ValueError, match="last.safetensors: its optimiser's state does not fit"):
+        _train(_spec(shards), interrupted, resume=True)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resume_is_exact_in_every_memory_layout(shards, tmp_path, precision):
+    """bf16 keeps weights channels_last, checkpoints do not."""
+    spec = replace(_spec(shards), compute=ComputeSpec(precision))
+    _train(spec, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        _train(spec, tmp_path / "cut", say=_raising(KeyboardInterrupt, 3))
+    _train(spec, tmp_path / "cut", resume=True)
+    cut, whole = (tmp_path / run / "last.safetensors" for run in ("cut", "whole"))
+    assert cut.read_bytes() == whole.read_bytes()
+
+
 def test_the_state_of_the_order_is_a_small_json(shards, undisturbed_run):
     """From it and the shards' sizes the rest of the batches follows."""
-    progress = json.loads(json.dumps(load_checkpoint(undisturbed_run / "last.safetensors").progress))
-    assert len(json.dumps(progress)) < 1000
+    text = json.dumps(load_checkpoint(undisturbed_run / "last.safetensors").progress)
+    progress = json.loads(text)
+    assert len(text) < 1000
     shaping = progress["shaping"]
     order = Order((5, 4), shaping["batch"], shaping["seed"], shaping["block"])
     whole = list(plan_run(_spec(shards)).order.batches(0, 9))
@@ -402,8 +433,9 @@ def test_clipping_bounds_the_gradient_that_adam_sees(shards, tmp_path):
     """After one step Adam's first moment is a tenth of the gradient."""
     norms = []
     for clip_norm in (None, 1.0):
-        _train(_spec(shards, steps=1, optimizer={"clip_norm": clip_norm}), tmp_path / str(clip_norm))
-        moments = load_checkpoint(tmp_path / str(clip_norm) / "last.safetensors").optimizer
+        out = tmp_path / str(clip_norm)
+        _train(_spec(shards, steps=1, optimizer={"clip_norm": clip_norm}), out)
+        moments = load_checkpoint(out / "last.safetensors").optimizer
         firsts = [t for name, t in moments.items() if name.startswith("exp_avg/")]
         norms.append(10 * torch.nn.utils.get_total_norm(firsts).item())
     assert norms[0] > 10 and norms[1] == pytest.approx(1, rel=1e-3)
