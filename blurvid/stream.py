@@ -68,10 +68,10 @@ class BadSamples:
         """Whether it is a new one."""
         if sentence in self.sentences:
             return False
-        self.sentences.append(sentence)
-        if len(self.sentences) > self.limit:
+        if len(self.sentences) >= self.limit:
             more = f" (with it more than the {self.limit} that --max-bad allows)"
             raise ValueError(sentence + (more if self.limit else ""))
+        self.sentences.append(sentence)
         return True
 
 

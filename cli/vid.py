@@ -128,7 +128,8 @@ def train(
 
     Reads the data sets under --shards that have enough frames, mixed; validates on their test
     split. Writes a run folder: options, metrics (CSV and TensorBoard), sample strips, and the
-    checkpoints `best` and `last`. Ctrl-C saves; the same command with --resume goes on.
+    checkpoints `best` and `last`. Ctrl-C saves; the same command with --resume goes on. Several GPUs:
+    torchrun --nproc-per-node N --no-python blurvid train ...; --batch is that of all together.
 
     Example: blurvid train --shards shards/ --width 8 --steps 500 --out runs/small
     """

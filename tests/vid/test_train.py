@@ -511,8 +511,9 @@ def test_more_bad_samples_than_allowed_stop_the_training(tmp_path, write_data_se
     write_data_set(tmp_path, "dots", "train", [5], size_hw=(32, 32))
     spec = _spec(tmp_path, data={"max_bad": 1})
     _spoil(plan_run(spec).train, [0, 3])
-    with pytest.raises(ValueError, match=r"sample dots.* \(with it more than the 1 that --max-bad"):
-        _train(spec, tmp_path / "run")
+    for resume in (False, True):  # a resume passes over nothing that stopped it
+        with pytest.raises(ValueError, match=r"dots.* \(with it more than the 1 that --max-bad"):
+            _train(spec, tmp_path / "run", resume=resume)
 
 
 def test_a_step_none_of_whose_samples_can_be_read_changes_nothing(tmp_path, write_data_set):
