@@ -25,6 +25,7 @@ MAX_MEMBER_BYTES = 1 << 28
 MAX_IMAGE_PIXELS = 1 << 26
 MAX_META_BYTES = 1 << 20
 TAR_BLOCK = 512
+INDEX_TEXTS = "data_set split tar tar_sha256 pixels_sha256 fingerprint image_format".split()
 
 META_NAME = "meta.json"
 _CV2_PARAMETERS = {
@@ -374,7 +375,7 @@ def decode_index(data: bytes, path: str) -> ShardIndex:
         height, width = fields["size_hw"]
         fields["size_hw"] = (_whole(height), _whole(width))
         fields["tar_bytes"] = _whole(fields["tar_bytes"])
-        for name in ("data_set", "split", "tar", "fingerprint", "image_format"):
+        for name in INDEX_TEXTS:
             if not isinstance(fields[name], str):
                 raise TypeError(name)
         return ShardIndex(**fields)
@@ -383,7 +384,11 @@ def decode_index(data: bytes, path: str) -> ShardIndex:
 
 
 def check_index(index: ShardIndex) -> None:
-    """That each sample has the members of a sample, all of them inside the tar."""
+    """That each sample has the members of a sample, all of them inside the tar, and that the
+    images' size can be one."""
+    height, width = index.size_hw
+    if index.samples and not (0 < height * width <= MAX_IMAGE_PIXELS):
+        raise ValueError(f"expected images of 1 to {MAX_IMAGE_PIXELS} pixels, found {width}x{height}")
     for sample in index.samples:
         check_key(sample.key)
         check_members(sample.key, sample.members)

@@ -6,8 +6,10 @@ ValueError that names the file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from torch import Tensor
 from blurvid.model import ModelSpec, RestorationModel, build_model
 
 FORMAT_VERSION = 1
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 METADATA = "blurvid"
 OPTIMIZER, AVERAGE = "optimizer/", "average/"  # no weight's name holds a slash
 
@@ -60,26 +63,40 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     with written_whole(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as for any new file; save_file's is 0600
-        save_file(stored, temporary, {METADATA: json.dumps(described, sort_keys=True)})
+        try:
+            save_file(stored, temporary, {METADATA: json.dumps(described, sort_keys=True)})
+        except SafetensorError as error:  # its text alone says what the system said
+            code = re.search(r"os error (\d+)", str(error))
+            number = int(code[1]) if code else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
         temporary.chmod(mode)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """The inverse of `save_checkpoint`; every tensor finite, and weights that fit the spec."""
     described, tensors = _read(path)
-    _refuse_not_finite(path, tensors)
-    try:
-        spec = ModelSpec.from_dict(described["model"])
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{path}: not a checkpoint of a model known here: {error}") from error
+    _refuse_unfit(path, tensors)
+    progress = described.get("progress", {})
+    if not isinstance(progress, dict):
+        raise ValueError(f"{path} is damaged: its progress is {str(progress)[:80]!r}")
+    spec, expected = _expected(path, described)
     optimizer, average = (_below(prefix, tensors) for prefix in (OPTIMIZER, AVERAGE))
     weights = {n: t for n, t in tensors.items() if not n.startswith((OPTIMIZER, AVERAGE))}
-    with torch.device("meta"):  # a spec that lies of its size takes no memory
-        expected = build_model(spec).state_dict()
     _refuse_other_shapes(path, weights, expected)
     if average:
         _refuse_other_shapes(path, average, expected)
-    return Checkpoint(spec, weights, optimizer, average, described.get("progress", {}))
+    return Checkpoint(spec, weights, optimizer, average, progress)
+
+
+def _expected(path: Path, described: Mapping[str, Any]) -> tuple[ModelSpec, dict[str, Tensor]]:
+    """The model's spec, and tensors of its weights' shapes; a spec that lies takes no memory."""
+    try:
+        spec = ModelSpec.from_dict(described["model"])
+        with torch.device("meta"):
+            return spec, build_model(spec).state_dict()
+    except (ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: not a checkpoint of a model known here: {reason}") from error
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -105,8 +122,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -132,7 +151,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         described = json.loads(metadata[METADATA])
         version = described["version"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(
+        raise Damaged(
             f"{path} is a safetensors file, but no checkpoint that `blurvid train` wrote"
         ) from error
     if version != FORMAT_VERSION:
@@ -148,8 +167,11 @@ def _blank_model(spec: ModelSpec) -> RestorationModel:
         return build_model(spec)
 
 
-def _refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def _refuse_unfit(path: Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            known = ", ".join(map(str, DTYPES))
+            raise ValueError(f"{path}: expected {name} of {known}, found {tensor.dtype}")
         if not bool(torch.isfinite(tensor).all()):
             raise Damaged(
                 f"{path}: {name} holds values that are not finite; take an earlier checkpoint"

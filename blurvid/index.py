@@ -43,7 +43,8 @@ class Shard:
 @dataclass(frozen=True)
 class DataSet:
     """One split of a data set. size_hw: the smallest height and width of its samples;
-    fewest_frames: the number of frames that every sample has at least; unread: the names of tars
+    fewest_frames: the number of frames that every sample has at least; shards_sha256: over the
+    digests of the tars; unread: the names of tars
     that have no index, though the data set is one of blursynth."""
 
     name: str
@@ -53,6 +54,7 @@ class DataSet:
     size_hw: tuple[int, int]
     fewest_frames: int
     shards: tuple[Shard, ...]
+    shards_sha256: str
     unread: tuple[str, ...] = ()
 
     @property
@@ -217,9 +219,13 @@ def _read_data_set(folder: Path) -> DataSet | None:
 def _read_plain(folder: Path) -> DataSet | None:
     """Of tars that blursynth did not make; the name is that of the folder above the split."""
     listed = [(plain_index(tar), tar) for tar in _tars(folder)]
-    digests = "".join(index.tar_sha256 for index, _ in listed)
-    fingerprint = hashlib.sha256(digests.encode()).hexdigest()
+    fingerprint = _digest_of(index for index, _ in listed)
     return _data_set(folder, listed, _name_above(folder), fingerprint)
+
+
+def _digest_of(indexes: Iterable[ShardIndex]) -> str:
+    """sha256 over the digests of their tars."""
+    return hashlib.sha256("".join(i.tar_sha256 for i in indexes).encode()).hexdigest()
 
 
 def _name_above(folder: Path) -> str:
@@ -247,6 +253,7 @@ def _data_set(
         size_hw=(min(heights), min(widths)),
         fewest_frames=min(s.frame_count for shard in shards for s in shard.samples),
         shards=shards,
+        shards_sha256=_digest_of(index for index, _ in filled),
         unread=tuple(sorted(unread)),
     )
 

@@ -30,15 +30,12 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _note(self, number: int, frame: object) -> None:
-        if self.asked:  # pressed twice: at once
-            raise KeyboardInterrupt
         self.asked = True
 
 
 @contextmanager
 def interruptions(*, deferred: bool) -> Iterator[Interrupts]:
-    """deferred: Ctrl-C is only noted, for all ranks to stop after the same step; pressed twice it
-    interrupts."""
+    """deferred: Ctrl-C is only noted, for all ranks to stop after the same step."""
     interrupts = Interrupts(deferred=deferred)
     if not deferred or threading.current_thread() is not threading.main_thread():
         yield interrupts

@@ -17,7 +17,7 @@ from blurvid.index import Mixture, data_sets_under, find_mixture, mix
 from blurvid.losses import PIXEL_COUNTS
 from blurvid.model import NAME, ModelSpec
 from blurvid.optimizer import OptimizerSpec
-from blurvid.order import Order
+from blurvid.order import LAST_BATCH, Order
 from blurvid.remote import RemoteFolder
 
 SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 128, 8, 4
@@ -48,17 +48,21 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """What is learnt, and for how long: `steps`, or else `epochs`."""
+    """What is learnt, and for how long: `steps`, or else `epochs`. last_batch: what becomes of an
+    epoch's last samples where the batch does not divide them."""
 
     epochs: int = 80
     steps: int | None = None
+    last_batch: str = "drop"
     order: str = "given"
     photometric: str = "sum"
     seed: int = 0
 
     def __post_init__(self) -> None:
         _refuse_below(self, epochs=1, steps=1, seed=0)
-        _refuse_other(self, order=FRAME_ORDERS, photometric=PIXEL_COUNTS)
+        _refuse_other(
+            self, last_batch=LAST_BATCH, order=FRAME_ORDERS, photometric=PIXEL_COUNTS
+        )
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,10 @@ def plan_run(spec: RunSpec) -> Plan:
     batch = data.batch or (SMALL_BATCH if max(crop_hw) <= SMALL_SIDE else LARGE_BATCH)
     batch = min(batch, train.sample_count) if data.batch is None else batch
     block = _block(data, train)
-    order = Order(train.shard_sizes, batch=batch, seed=spec.training.seed, block=block)
+    training = spec.training
+    order = Order(
+        train.shard_sizes, batch, training.seed, block=block, last=training.last_batch
+    )
     return Plan(
         train=train,
         test=_test_mixture(data, train),
@@ -135,10 +142,11 @@ def run_name(spec: RunSpec) -> str:
 def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
     """What decides the weights, as JSON values: a resume must find it unchanged. The numbers of
     workers and of ranks decide nothing."""
-    data_sets, optimizer = plan.train.data_sets, spec.optimizer
+    optimizer = spec.optimizer
     return {
         "model": spec.model.to_dict(),
-        "data": {d.name: f"{d.sample_count} samples, {d.fingerprint}" for d in data_sets},
+        "data": _identity(plan.train),
+        "test data": _identity(plan.test),
         "crop": list(plan.crop_hw),
         "batch": plan.order.batch,
         "block": plan.order.block,
@@ -148,6 +156,7 @@ def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
         "clip": optimizer.clip_norm,
         "ema": optimizer.ema,
         "precision": compute.precision,
+        "last batch": spec.training.last_batch,
         "order": spec.training.order,
         "photometric": spec.training.photometric,
         "seed": spec.training.seed,
@@ -170,6 +179,14 @@ def describe(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
     }
     planned = {"plan": shaping(spec, plan, compute), "device": str(compute.device)}
     return {**options, **planned, "versions": versions}
+
+
+def _identity(data: Mixture | None) -> dict[str, str]:
+    """Which samples these are, in words, by data set."""
+    return {
+        d.name: f"{d.sample_count} samples, {d.fingerprint}, shards {d.shards_sha256[:16]}"
+        for d in (data.data_sets if data else ())
+    }
 
 
 def _described(data: DataSpec) -> dict[str, Any]:

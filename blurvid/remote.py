@@ -31,6 +31,7 @@ PROTOCOLS = ("s3", "https", "http")
 BACKENDS = {"s3": ("s3fs", "s3"), "https": ("aiohttp", "http"), "http": ("aiohttp", "http")}
 LEAST_CHUNK, MOST_CHUNK = 1 << 16, 1 << 24
 FIRST_CHUNK = 1 << 18
+MOST_ANSWER = 1 << 29  # a whole tar of a server that knows no ranges, with room to spare
 CHUNK_S = 2.0  # how long the answer to one request should take
 MEGABYTE = 1e6
 _NETWORK = ("aiohttp", "asyncio", "aiobotocore", "botocore", "fsspec")
@@ -289,7 +290,26 @@ def _open_s3() -> AsyncFileSystem:
 
 def _open_http(protocol: str) -> AsyncFileSystem:
     """Compressed answers would know no ranges."""
-    client = {"trust_env": True, "headers": {"Accept-Encoding": "identity"}}
+    from aiohttp import ClientResponse
+
+    class Bounded(ClientResponse):
+        async def read(self) -> bytes:
+            """The body; ValueError where it does not end within `MOST_ANSWER` bytes."""
+            if self._body is None:
+                body = bytearray()
+                async for part in self.content.iter_any():
+                    body += part
+                    if len(body) > MOST_ANSWER:
+                        self.close()
+                        raise ValueError(f"the answer is longer than {MOST_ANSWER:,} bytes")
+                self._body = bytes(body)
+            return self._body
+
+    client = {
+        "trust_env": True,
+        "headers": {"Accept-Encoding": "identity"},
+        "response_class": Bounded,
+    }
     return filesystem(protocol, skip_instance_cache=True, client_kwargs=client)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +88,24 @@ class RunFolder:
                 f"{self.path} is there already: add --resume to go on with that run, "
                 "or give another --out"
             )
-        for leftover in leftovers:
+
+    def remove_leftovers(self) -> None:
+        """Of a run that was killed while it wrote; the folder is held."""
+        for leftover in self.path.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No other training works in this folder meanwhile; the hold ends with the process. Where
+        the file system knows no locks, nothing is held."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            _lock(handle, self.path)
+            self.remove_leftovers()
+            yield
+        finally:
+            os.close(handle)
 
     def write_options(self, options: Mapping[str, Any]) -> None:
         with written_whole(self.options) as temporary:
@@ -135,6 +153,18 @@ class Record:
         self._events.add_image("test/samples", picture, step, dataformats="HWC")
 
 
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"expected {path} to itself, found another training at work in it; wait for that one, "
+            "or give another --out"
+        ) from error
+    except OSError:
+        return
+
+
 def _doubled(path: Path, other: Path) -> None:
     """The file under the other name as well, without a copy where the file system can."""
     other.unlink(missing_ok=True)
@@ -149,9 +179,14 @@ def _keep_rows(path: Path, columns: Sequence[str], step: int) -> None:
     """The header and the rows up to `step`."""
     kept = []
     if path.exists():
-        with open(path, newline="") as file:
-            rows = csv.reader(file)
-            kept = [row for row in rows if len(row) == len(columns) and row[0].isdigit()]
+        try:
+            with open(path, newline="") as file:
+                rows = csv.reader(file)
+                kept = [row for row in rows if len(row) == len(columns) and row[0].isdigit()]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); move it away, and a new one is begun"
+            ) from error
     with written_whole(path) as temporary, open(temporary, "w", newline="") as file:
         csv.writer(file).writerows([columns, *(row for row in kept if int(row[0]) <= step)])
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import torch
@@ -25,13 +24,14 @@ MOMENTS = (STEP, "exp_avg", "exp_avg_sq")
 @dataclass
 class TrainState:
     """All that changes in a training. average: the moving average of the weights, if there is one.
-    step: steps done. validated: the step after which the test split was last looked at.
+    step: steps done. updates: those in which some sample could be read. validated: the step after which the test split was last looked at.
     best_psnr: of all validations, in dB. bad: what was said of samples that could not be read."""
 
     model: RestorationModel
     optimizer: torch.optim.Adam
     average: AveragedModel | None
     step: int = 0
+    updates: int = 0
     validated: int = 0
     best_psnr: float = -math.inf
     bad: list[str] = field(default_factory=list)
@@ -54,6 +54,7 @@ def save_state(path: Path, state: TrainState, *, shaping: Mapping[str, Any]) -> 
     """Everything for an exact resume; `shaping`: what must be the same then."""
     progress = {
         "step": state.step,
+        "updates": state.updates,
         "validated": state.validated,
         "best_psnr": state.best_psnr if math.isfinite(state.best_psnr) else None,
         "bad": state.bad,
@@ -80,10 +81,12 @@ def load_state(
         model = build_model(checkpoint.spec)
     model.load_state_dict(checkpoint.weights)
     state = _state_of(model, compute, ema)
-    load_optimizer_tensors(path, state, checkpoint.optimizer)
-    if state.average is not None and progress["step"]:
-        load_average(path, state.average, checkpoint.average, steps=progress["step"])
     state.step, state.validated = progress["step"], progress["validated"]
+    state.updates = progress["updates"]
+    if state.updates:
+        load_optimizer_tensors(path, state, checkpoint.optimizer)
+        if state.average is not None:
+            load_average(path, state.average, checkpoint.average, updates=state.updates)
     state.bad = list(progress["bad"])
     if progress["best_psnr"] is not None:
         state.best_psnr = progress["best_psnr"]
@@ -94,17 +97,27 @@ def _checked(path: Path, progress: Mapping[str, Any]) -> Mapping[str, Any]:
     """The progress of a training, with all that `save_state` writes."""
     if "shaping" not in progress:
         raise ValueError(f"{path}: expected the state of a training, found weights alone")
-    kinds = {
-        "shaping": dict,
-        "step": int,
-        "validated": int,
-        "best_psnr": (int, float, NoneType),
-        "bad": list,
-    }
-    for name, kind in kinds.items():
-        if not isinstance(progress.get(name, ...), kind):
-            raise ValueError(f"{path} is damaged: its {name} is {progress.get(name)!r}")
+    for name, is_right in PROGRESS.items():
+        if not is_right(progress.get(name, ...)):
+            raise ValueError(f"{path} is damaged: its {name} is {str(progress.get(name))[:80]!r}")
+    counts = progress["updates"], progress["step"], progress["shaping"].get("steps")
+    if not counts[0] <= counts[1] or not _is_count(counts[2]) or counts[1] > counts[2]:
+        raise ValueError(f"{path} is damaged: {counts[1]} steps done of {counts[2]}")
     return progress
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+PROGRESS = {
+    "shaping": lambda v: isinstance(v, dict),
+    "step": _is_count,
+    "updates": _is_count,
+    "validated": _is_count,
+    "best_psnr": lambda v: v is None or type(v) in (int, float) and math.isfinite(v),
+    "bad": lambda v: isinstance(v, list) and all(isinstance(s, str) for s in v),
+}
 
 
 def optimizer_tensors(
@@ -127,12 +140,13 @@ def load_optimizer_tensors(path: Path, state: TrainState, tensors: Mapping[str, 
         for name, weight in weights.items()
         for moment in MOMENTS
     }
-    if tensors and shapes != {name: tensor.shape for name, tensor in tensors.items()}:
+    squares = (t for name, t in tensors.items() if name.startswith("exp_avg_sq/"))
+    fits = shapes == {name: tensor.shape for name, tensor in tensors.items()}
+    if not fits or any(bool((square < 0).any()) for square in squares):
         raise ValueError(f"{path}: its optimiser's state does not fit the model's weights")
     moments = {
         number: {m: _laid_out_as(weight, tensors[f"{m}/{name}"]) for m in MOMENTS}
         for number, (name, weight) in enumerate(weights.items())
-        if tensors
     }
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
@@ -147,13 +161,13 @@ def _laid_out_as(weight: Tensor, moment: Tensor) -> Tensor:
 
 
 def load_average(
-    path: Path, average: AveragedModel, weights: Mapping[str, Tensor], *, steps: int
+    path: Path, average: AveragedModel, weights: Mapping[str, Tensor], *, updates: int
 ) -> None:
-    """The moving average as it was after so many steps."""
+    """The moving average as it was after so many updates."""
     if weights.keys() != average.module.state_dict().keys():
         raise ValueError(f"{path}: its moving average does not fit the model's weights")
     average.module.load_state_dict(weights)
-    average.n_averaged.fill_(steps)
+    average.n_averaged.fill_(updates)
 
 
 def _state_of(model: RestorationModel, compute: Compute, ema: float) -> TrainState:

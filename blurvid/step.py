@@ -87,6 +87,7 @@ class Stepper:
         if state.average is not None:
             state.average.update_parameters(state.model)
         state.step += 1
+        state.updates += 1
         return means
 
     def _loss_terms(self, batch: Batch) -> Tensor:

@@ -181,6 +181,16 @@ def read_sample(
         raise ValueError(f"{shard.tar}: sample {key}: {error.strerror or error}") from error
 
 
+def refuse_smaller(shard: Shard, sample: Sample, least_hw: tuple[int, int]) -> None:
+    """That a sample is no smaller than the indexes say that all are."""
+    height, width = sample.blur.shape[:2]
+    if height < least_hw[0] or width < least_hw[1]:
+        raise ValueError(
+            f"{shard.tar}: sample {sample.key}: expected at least {least_hw[1]}x{least_hw[0]} "
+            f"pixels as the index says, found {width}x{height}"
+        )
+
+
 def read_members(tar: int, key: str, places: Mapping[str, tuple[int, int]]) -> dict[str, bytes]:
     """The data of members, each at (offset, size), of the tar open as `tar`.
 
@@ -278,8 +288,10 @@ class _BatchReader(Dataset):
         samples, refused = [], []
         for number in numbers:
             try:
-                located = self._mixture.locate(number)
-                samples.append(read_sample(self._files, *located, frames=self._mixture.frames))
+                shard, indexed = self._mixture.locate(number)
+                sample = read_sample(self._files, shard, indexed, frames=self._mixture.frames)
+                refuse_smaller(shard, sample, self._mixture.size_hw)
+                samples.append(sample)
             except ValueError as error:
                 refused.append(str(error))
         return samples, tuple(refused)

@@ -46,9 +46,16 @@ def train(
     """
     ranks.first_alone(lambda: folder.check(resume=resume))
     say = say if ranks.first else _nothing
-    run = Run(spec, plan_run(spec), folder, spec.compute.on(device), ranks, say)
-    state = starting_state(run, resume=resume)
-    ranks.first_alone(lambda: folder.write_options(describe(spec, run.plan, run.compute)))
+    plan = ranks.agreed(lambda: plan_run(spec))
+    run = Run(spec, plan, folder, spec.compute.on(device), ranks, say)
+    with folder.held() if ranks.first else nullcontext():
+        run_from(run, starting_state(run, resume=resume))
+
+
+def run_from(run: Run, state: TrainState) -> None:
+    """Takes the steps that are left, and leaves `last` whatever stops it."""
+    folder, say = run.folder, run.say
+    run.ranks.first_alone(lambda: folder.write_options(describe(run.spec, run.plan, run.compute)))
     announce(run, state)
     with opened_record(run, state) as record:
         try:
@@ -59,20 +66,25 @@ def train(
             raise
         except torch.OutOfMemoryError as error:
             raise TrainingStopped(
-                f"the memory of {device} is full; choose a smaller --batch, --crop or --width"
+                f"the memory of {run.compute.device} is full; choose a smaller --batch, --crop or --width"
             ) from error
     say(f"finished: {folder.path}")
 
 
 def starting_state(run: Run, *, resume: bool) -> TrainState:
-    """As `last` says, or fresh."""
-    ema = run.spec.optimizer.ema
+    """As `last` says, or fresh; on every rank the same."""
     if resume:
         run.ranks.first_alone(lambda: put_newest_sound_state_last(run))
-        if run.folder.last.exists():
-            return load_state(
-                run.folder.last, shaping=run.shaping, compute=run.compute, ema=ema
-            )
+    state = run.ranks.agreed(lambda: saved_or_new_state(run, resume=resume))
+    run.ranks.refuse_unequal({**run.shaping, "number of steps done": state.step})
+    return state
+
+
+def saved_or_new_state(run: Run, *, resume: bool) -> TrainState:
+    """As this rank finds it."""
+    ema = run.spec.optimizer.ema
+    if resume and run.folder.last.exists():
+        return load_state(run.folder.last, shaping=run.shaping, compute=run.compute, ema=ema)
     seed = run.spec.training.seed
     return new_state(run.spec.model, seed=seed, compute=run.compute, ema=ema)
 

@@ -27,13 +27,13 @@ def validate(run: Run, state: TrainState, record: Record | None, bad: BadSamples
     of_frames = psnr_of_test_split(run, state, bad).mean(0)
     psnr_db = float(of_frames.mean())
     better = psnr_db > state.best_psnr
-    state.best_psnr = max(psnr_db, state.best_psnr)
     if record is not None:
-        columns = dict(zip(psnr_columns(len(of_frames)), [psnr_db, *of_frames], strict=True))
-        record.add("test", state.step, run.plan.epoch_of(state.step), columns)
-        add_strips(run, state, record)
         if better:
             save_best(run, state, psnr_db)
+        add_strips(run, state, record)
+        columns = dict(zip(psnr_columns(len(of_frames)), [psnr_db, *of_frames], strict=True))
+        record.add("test", state.step, run.plan.epoch_of(state.step), columns)
+    state.best_psnr = max(psnr_db, state.best_psnr)  # not before `best` is there
     frames = " ".join(f"{value:.2f}" for value in of_frames)
     run.say(
         f"  step {state.step:,}: test PSNR {psnr_db:.2f} dB (frames {frames})"
@@ -46,7 +46,8 @@ def psnr_of_test_split(run: Run, state: TrainState, bad: BadSamples) -> np.ndarr
     test, unread = run.plan.test, BadSamples(run.plan.test.sample_count)
     numbers = run.ranks.slice_of(spread_numbers(test, run.spec.report.validate_samples))
     samples = read_samples(test, numbers, bad=unread)
-    mine = sequence_psnr(state.judged, samples, device=run.compute.device)
+    device = run.compute.device
+    mine = run.ranks.agreed(lambda: sequence_psnr(state.judged, samples, device=device))
     share_refusals(run, unread.sentences, bad)
     parts = [part for part in run.ranks.gathered(mine) if len(part)]
     if not parts:

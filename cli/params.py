@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 import time
@@ -37,6 +38,12 @@ class Place(click.ParamType):
         return RemoteFolder(value)
 
 
+def _checked_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("expected a number, found nan")
+    return value
+
+
 shards = click.option(
     "--shards",
     type=Place(),
@@ -45,7 +52,8 @@ shards = click.option(
 )
 cache_gb = click.option(
     "--cache-gb",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    callback=_checked_number,
     default=20.0,
     show_default=True,
     help="Room for remote shards below $XDG_CACHE_HOME, or ~/.cache.",

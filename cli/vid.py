@@ -61,6 +61,13 @@ def blurvid() -> None:
 @click.option("--epochs", default=80, show_default=True, help="Length of the training.")
 @click.option("--steps", type=int, help="Length of the training in batches, instead of --epochs.")
 @click.option("--batch", type=int, help="Samples in a batch. [8 up to 128 px, else 4]")
+@click.option(
+    "--last-batch",
+    type=click.Choice(["drop", "keep"]),
+    default="drop",
+    show_default=True,
+    help="What becomes of an epoch's last samples where the batch does not divide them.",
+)
 @click.option("--crop", type=int, help="Side of the random crops. [the smallest size in the data]")
 @click.option("--lr", default=1e-4, show_default=True, help="Learning rate at the beginning.")
 @click.option(
@@ -164,7 +171,7 @@ def _run_spec(shards: Any, chosen: dict[str, Any]) -> Any:
     return RunSpec(
         ModelSpec(int(chosen["frames"]), *of("width", "residual")),
         DataSpec(shards, *of("data", "crop", "batch"), workers, *of("block", "max_bad"), cache),
-        TrainSpec(*of("epochs", "steps", "order", "photometric", "seed")),
+        TrainSpec(*of("epochs", "steps", "last_batch", "order", "photometric", "seed")),
         OptimizerSpec(*of("lr", "schedule", "clip_norm", "ema")),
         ComputeSpec(*of("precision", "compile")),
         ReportSpec(*of("log_every", "validate_every", "validate_samples", "keep", "profile")),

@@ -49,12 +49,18 @@ def _alone(shards, out, **spec):
     train(_spec(shards, **spec), RunFolder(out), device=torch.device("cpu"), say=lambda line: None)
 
 
-def _command(count, shards, out, *options, batch=3, steps=STEPS):
+def _command(count, shards, out, *options, batch=3, steps=STEPS, by_rank=()):
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     chosen = ("--width", 1, "--batch", batch, "--steps", steps, "--precision", "fp32")
     told = ("--log-every", 1, "--workers", 0, "--device", "cpu")
     blurvid = (*BLURVID, "train", "--shards", shards, "--out", out, *chosen, *told, *options)
-    return list(map(str, (*torchrun, "--nproc-per-node", count, "--no-python", *blurvid)))
+    program = (*by_rank, *blurvid)
+    return list(map(str, (*torchrun, "--nproc-per-node", count, "--no-python", *program)))
+
+
+def _by_rank(option):
+    """A program that runs blurvid with the rank's number as the value of one more option."""
+    return ("sh", "-c", f'exec "$@" {option} "$RANK"', "blurvid")
 
 
 def _together(count, *arguments, **spec):
@@ -153,6 +159,19 @@ def test_a_run_of_one_rank_goes_on_with_two(shards, one, tmp_path):
         _rows(one, "total"), _rows(tmp_path / "run", "total"), strict=True
     ):
         assert step == other_step and other == pytest.approx(value, rel=1e-3)
+
+
+def test_ranks_that_would_train_differently_are_refused_with_one_sentence(shards, tmp_path):
+    done = _together(2, shards, tmp_path / "run", by_rank=_by_rank("--seed"))
+    said = [line for line in done.stderr.splitlines() if line.startswith("blurvid:")]
+    assert done.returncode != 0 and len(said) == 1, done.stderr
+    assert "expected the same seed on every rank, found 0 on rank 0 and 1 on rank 1" in said[0]
+
+
+def test_a_rank_that_fails_alone_is_heard(shards, tmp_path):
+    done = _together(2, shards, tmp_path / "run", by_rank=_by_rank("--crop"))  # 0 cannot be
+    said = [line for line in done.stderr.splitlines() if line.startswith("blurvid:")]
+    assert done.returncode != 0 and said and "crop of at least 1, found 0" in said[0], done.stderr
 
 
 def _spoil(folder, numbers):

@@ -355,3 +355,10 @@ def test_reading_a_bucket_without_keys_is_not_allowed(bucket, monkeypatch, tmp_p
             _fetched(_shard("s3://shards/all"))
     finally:
         remote._file_system.cache_clear()
+
+
+def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(server, monkeypatch):
+    monkeypatch.setattr(remote, "MOST_ANSWER", 1000)
+    server.ranges = False
+    with pytest.raises(OSError, match="the answer is longer than 1,000 bytes"):
+        _fetched(_shard(server.url), [])

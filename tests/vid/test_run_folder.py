@@ -10,8 +10,12 @@ from blurvid.run_folder import RunFolder, comparison, stacked
 
 def test_what_a_kill_left_half_written_is_no_run_and_is_removed(tmp_path):
     (tmp_path / ".options.json.0123.partial").write_text("{")
-    RunFolder(tmp_path).check(resume=False)
-    assert not list(tmp_path.iterdir())
+    folder = RunFolder(tmp_path)
+    folder.check(resume=False)
+    with folder.held():
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(ValueError, match="another training at work in it"), folder.held():
+            pass
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="is there already"):
         RunFolder(tmp_path).check(resume=False)

@@ -1,9 +1,11 @@
 """A training takes the planned steps, loses none of them, and says what it does."""
 
 import csv
+import errno
 import json
 import os
 import signal
+import subprocess
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -149,6 +151,31 @@ def _step_of(path):
     return load_checkpoint(path).progress["step"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": -3, "updates": -3},
+        {"step": True},
+        {"step": 10**18},
+        {"updates": 6},
+        {"best_psnr": float("nan")},
+        {"bad": "none"},
+        {"shaping": None},
+    ],
+)
+def test_a_state_whose_progress_cannot_be_is_refused(shards, interrupted, change):
+    path = interrupted / "last.safetensors"
+    saved = load_checkpoint(path)
+    save_checkpoint(path, replace(saved, progress={**saved.progress, **change}))
+    with pytest.raises(ValueError, match="last.safetensors is damaged: "):
+        _train(_spec(shards), interrupted, resume=True)
+
+
+def _negative_squares(tensors):
+    name = next(name for name in tensors if name.startswith("exp_avg_sq/"))
+    return {**tensors, name: -tensors[name] - 1}
+
+
 def _reshaped(tensors):
     return {**tensors, "exp_avg/encoder.blocks.0.0.0.weight": torch.zeros(2)}
 
@@ -157,7 +184,9 @@ def _moment_missing(tensors):
     return {name: t for name, t in tensors.items() if not name.startswith("step/middle")}
 
 
-@pytest.mark.parametrize("change", [_reshaped, _moment_missing])
+@pytest.mark.parametrize(
+    "change", [_reshaped, _moment_missing, _negative_squares, lambda tensors: {}]
+)
 def test_an_optimisers_state_that_does_not_fit_is_refused(shards, interrupted, change):
     """Fused Adam would read beyond a moment of another shape."""
     path = interrupted / "last.safetensors"
@@ -206,6 +235,11 @@ def test_a_run_with_other_options_or_data_is_not_resumed(
     write_data_set(tmp_path, "dots", "train", [5, 4], size_hw=(32, 32), fingerprint="0" * 64)
     with pytest.raises(ValueError, match="data: .*9 samples, ffff.* then, .*9 samples, 0000"):
         _train(_spec(tmp_path), undisturbed_run, resume=True)
+    other = tmp_path / "other"
+    write_data_set(other, "dots", "train", [5, 4], size_hw=(32, 32))
+    write_data_set(other, "dots", "test", [3], first=19, size_hw=(32, 32))
+    with pytest.raises(ValueError, match="begun with other .* data .test data: .* shards"):
+        _train(_spec(other), undisturbed_run, resume=True)
 
 
 def test_a_folder_that_is_there_is_not_written_to_unless_it_is_resumed(shards, tmp_path):
@@ -228,13 +262,23 @@ def test_ctrl_c_waits_until_a_step_is_whole():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_with_several_ranks_ctrl_c_is_noted_and_pressed_twice_interrupts():
+def test_ctrl_c_pressed_twice_waits_all_the_same():
+    """Else a step would be cut in two, and what is saved then be none of the training's states."""
+    done = []
+    with pytest.raises(KeyboardInterrupt), interruptions(deferred=False) as interrupts:
+        with interrupts.held_back():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("step")
+    assert done == ["step"]
+
+
+def test_with_several_ranks_ctrl_c_is_only_noted():
     with interruptions(deferred=True) as interrupts:
         with interrupts.held_back():
             signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert interrupts.asked
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
 
 
 # --- what a run leaves ---------------------------------------------------------------------
@@ -460,6 +504,17 @@ def test_bf16_learns_as_fp32_does(tmp_path, write_data_set):
     assert sum(losses["bf16"][-5:]) == pytest.approx(sum(losses["fp32"][-5:]), rel=0.2)
 
 
+def test_an_epoch_that_keeps_its_last_batch_takes_every_sample_once(shards, tmp_path):
+    spec = _spec(shards, steps=None, epochs=2, last_batch="keep")
+    plan = plan_run(spec)
+    assert plan.steps == 2 * 5  # nine samples, batches of two
+    for epoch in range(2):
+        batches = plan.order.batches(5 * epoch, 5 * epoch + 5)
+        assert sorted(n for batch in batches for n in batch.numbers) == list(range(9))
+    _train(spec, tmp_path / "run")
+    assert _step_of(tmp_path / "run/last.safetensors") == 10
+
+
 # --- what cannot go on ---------------------------------------------------------------------
 
 def test_a_diverging_run_keeps_the_last_finite_state(shards, tmp_path):
@@ -523,3 +578,43 @@ def test_a_step_none_of_whose_samples_can_be_read_changes_nothing(tmp_path, writ
     _train(spec, tmp_path / "run")
     checkpoint = load_checkpoint(tmp_path / "run/last.safetensors")
     assert checkpoint.progress["step"] == 1 and not checkpoint.optimizer
+
+
+def test_a_sample_smaller_than_its_index_says_is_bad_like_any_other(tmp_path, write_data_set):
+    write_data_set(tmp_path, "dots", "train", [4], size_hw=(32, 32))
+    index = tmp_path / "dots/train/dots-train-000000.json"
+    index.write_text(index.read_text().replace("32,\n  32", "40,\n  40"))
+    with pytest.raises(ValueError, match="tar: sample dots-.*: expected at least 40x40 pixels"):
+        _train(_spec(tmp_path, steps=1), tmp_path / "run")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_keeps_the_state_before_and_is_one_error(shards, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk")
+    try:
+        with pytest.raises(OSError) as caught:
+            _train(_spec(shards, report={"validate_every": 1, "keep": 9}), disk / "run")
+        assert caught.value.errno == errno.ENOSPC and "run/" in caught.value.filename
+        assert _step_of(disk / "run/last.safetensors") >= 1
+        assert not list((disk / "run").glob(".*"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_best_survives_a_ctrl_c_in_the_validation_that_found_it(shards, tmp_path, monkeypatch):
+    spec, run = _spec(shards, steps=4), tmp_path / "run"
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("blurvid.validate.save_best", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _train(spec, run)
+    _train(spec, run, resume=True)
+    assert (run / "best.safetensors").exists()
+    assert [row[0] for row in _rows(run) if row[3]] == ["4"]
