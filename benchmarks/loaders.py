@@ -24,11 +24,11 @@ from stopwatch import Cost, cost_of
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from blursynth.schema import Sample, decode_image, member_names
-from blurvid.batch import channels_first
+from blursynth.schema import decode_image, member_names
+from blurvid.batch import Assembly, frames_as_stored, write_planes
 from blurvid.index import Mixture, find_mixture
 from blurvid.order import Order
-from blurvid.stream import ShardFiles, read_batches
+from blurvid.stream import ShardFiles, read_batches, read_members
 
 BATCH = 8
 WAIT_SECONDS = 120
@@ -68,8 +68,10 @@ class Images:
     def pngs(self, number: int) -> dict[str, bytes]:
         """The files of a sample by member name."""
         shard, indexed = self.mixture.locate(number)
-        files = ShardFiles()
-        return {name: files.read(shard.tar, *indexed.members[name]) for name in self.names}
+        files = ShardFiles()  # which closes the tar when it is let go
+        tar = files.opened(shard.tar)
+        places = {name: indexed.members[name] for name in self.names}
+        return read_members(tar, indexed.key, places)
 
     def all_pngs(self) -> list[list[bytes]]:
         return [list(self.pngs(i).values()) for i in range(self.mixture.sample_count)]
@@ -80,12 +82,14 @@ class Images:
 
 def collate(pairs: Iterable[Pair]) -> Tensors:
     """Of blurs (H, W, 3) and frames (n, H, W, 3), uint8."""
-    blurs, frames = zip(*pairs, strict=True)
-    return channels_first(np.stack(blurs)), channels_first(np.stack(frames))
-
-
-def collate_samples(samples: Sequence[Sample], epoch: int) -> Tensors:
-    return collate((sample.blur, sample.frames) for sample in samples)
+    pairs = list(pairs)
+    size_hw, frame_count = pairs[0][0].shape[:2], len(pairs[0][1])
+    blurs = np.empty((len(pairs), 3, *size_hw), np.uint8)
+    frames = np.empty((len(pairs), frame_count, 3, *size_hw), np.uint8)
+    write_planes([blur for blur, _ in pairs], blurs)
+    for (_, targets), planes in zip(pairs, frames, strict=True):
+        write_planes(targets, planes)
+    return torch.from_numpy(blurs), torch.from_numpy(frames)
 
 
 def collate_files(names: Sequence[str], samples: Sequence[Mapping[str, bytes]]) -> Tensors:
@@ -106,13 +110,19 @@ def one_thread(worker: int = 0) -> None:
 # --- ours and the floor ----------------------------------------------------------------------
 
 
+def whole_pictures(images: Images) -> Assembly:
+    """What training makes batches with; its crops are the whole pictures here."""
+    return Assembly(images.mixture.size_hw, images.frames, 0, frames_as_stored)
+
+
 def ours(images: Images) -> Epoch:
+    """As training reads."""
     order = Order(images.mixture.shard_sizes, batch=BATCH, seed=0)
 
     def epoch(workers: int) -> Iterator[Tensors]:
         batches = order.batches(0, order.steps_per_epoch)
-        read = read_batches(images.mixture, batches, collate=collate_samples, workers=workers)
-        return (delivery.made for delivery in read)
+        read = read_batches(images.mixture, batches, collate=whole_pictures(images), workers=workers)
+        return ((delivery.made.blur, delivery.made.frames) for delivery in read)
 
     return epoch
 

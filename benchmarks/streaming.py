@@ -9,8 +9,8 @@ Samples of panoramas (procedural ones, or those below --src) are made once in --
 folder that is thrown away, and their PNG files written again in the others' forms. A package that
 cannot be imported is named and left out (mosaicml-streaming also needs a torchvision that fits
 torch). Everybody shuffles, decodes with our decoder and delivers
-batches of 8 as uint8 tensors, blurs (B, 3, H, W) and frames (B, n, 3, H, W); ours parses and checks
-each sample's metadata besides. One thread of OpenCV and of torch in each process.
+batches of 8 as uint8 tensors, blurs (B, 3, H, W) and frames (B, n, 3, H, W); ours as training reads
+them, with each sample's metadata parsed and checked. One thread of OpenCV and of torch in each process.
 
 Samples/s of one epoch, without the start: the clock starts when as many batches have come as there
 are workers (one without workers), so that no worker is ahead; these batches are not counted. The
@@ -45,10 +45,10 @@ from loaders import (
     Epoch,
     Images,
     Tensors,
-    collate_samples,
     floor_cost,
     one_thread,
     ours,
+    whole_pictures,
     why_left_out,
 )
 from stopwatch import Cost, alternate, cost_of, ratio, seconds
@@ -188,7 +188,7 @@ def part_memory(images: Images, epochs: int) -> None:
     batches = read_batches(
         images.mixture,
         order.batches(0, (epochs + 1) * steps),
-        collate=collate_samples,
+        collate=whole_pictures(images),
         workers=JUDGED_WORKERS,
     )
     print(f"\nMemory of the stream, {images.px} px, {images.frames} frames, main process + "

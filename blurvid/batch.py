@@ -6,7 +6,7 @@ Whatever is drawn is drawn from (seed, epoch, sample), never from the state of a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,37 +15,45 @@ import torch
 from torch import Tensor
 
 from blursynth.schema import Sample
+from blurvid.order import GlobalBatch
 
 DIRECTION_THRESHOLD = 0.25
 
 
 @dataclass(frozen=True)
 class Batch:
-    """blur (B, 3, H, W) and frames (B, n, 3, H, W), uint8 RGB, frames in time order; B keys.
+    """images (B, 1 + n, 3, H, W) uint8 RGB: each blur and, in time order, its frames; B keys.
 
-    A batch without samples has no key and one black image, so that a model can be called on it.
+    One tensor, as handing it from process to process or to a GPU costs by the piece. A batch
+    without samples has no key and one black image, so that a model can be called on it.
     """
 
-    blur: Tensor
-    frames: Tensor
+    images: Tensor
     keys: tuple[str, ...]
 
-    def tensors(self) -> tuple[Tensor, Tensor]:
-        return self.blur, self.frames
+    @property
+    def blur(self) -> Tensor:
+        """(B, 3, H, W)."""
+        return self.images[:, 0]
+
+    @property
+    def frames(self) -> Tensor:
+        """(B, n, 3, H, W)."""
+        return self.images[:, 1:]
 
     def to(self, device: torch.device) -> Batch:
         """On the device; from pinned memory the copy goes on while the caller does."""
-        return Batch(*(t.to(device, non_blocking=True) for t in self.tensors()), self.keys)
+        return Batch(self.images.to(device, non_blocking=True), self.keys)
 
     def pin_memory(self) -> Batch:
         """In memory from which a GPU copies by itself."""
-        return Batch(*(t.pin_memory() for t in self.tensors()), self.keys)
+        return Batch(self.images.pin_memory(), self.keys)
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """How the samples of a batch become tensors. crop_hw: the size cut out at random. frames: their
-    number in a batch without samples. frames_in_order: the frames of a sample, turned to the
+    """How the samples of a batch become tensors. crop_hw: the size cut out at random. frames: of
+    each sample. frames_in_order: the frames of a sample, turned to the
     direction that is trained on."""
 
     crop_hw: tuple[int, int]
@@ -53,18 +61,18 @@ class Assembly:
     seed: int
     frames_in_order: Callable[[Sample], np.ndarray]
 
-    def __call__(self, samples: Sequence[Sample], epoch: int) -> Batch:
-        if not samples:
-            black = torch.zeros(1, self.frames, 3, *self.crop_hw, dtype=torch.uint8)
-            return Batch(black[:, 0], black, ())
-        blurs = np.empty((len(samples), 1, 3, *self.crop_hw), np.uint8)
-        frames = np.empty((len(samples), len(samples[0].frames), 3, *self.crop_hw), np.uint8)
-        for sample, blur, targets in zip(samples, blurs, frames, strict=True):
-            window = self._window(sample, sample_rng(self.seed, epoch, sample.key))
-            write_planes([sample.blur[window]], blur)
-            write_planes([frame[window] for frame in self.frames_in_order(sample)], targets)
-        keys = tuple(sample.key for sample in samples)
-        return Batch(torch.from_numpy(blurs)[:, 0], torch.from_numpy(frames), keys)
+    def __call__(self, samples: Iterable[Sample], batch: GlobalBatch) -> Batch:
+        """samples: those of `batch`'s that could be read, each let go before the next is decoded."""
+        images = np.empty((len(batch.numbers), 1 + self.frames, 3, *self.crop_hw), np.uint8)
+        keys: list[str] = []
+        for sample in samples:
+            window = self._window(sample, sample_rng(self.seed, batch.epoch, sample.key))
+            stored = (sample.blur, *self.frames_in_order(sample))
+            write_planes([image[window] for image in stored], images[len(keys)])
+            keys.append(sample.key)
+        if not keys:
+            return Batch(torch.zeros(1, 1 + self.frames, 3, *self.crop_hw, dtype=torch.uint8), ())
+        return Batch(torch.from_numpy(images[: len(keys)]), tuple(keys))
 
     def _window(self, sample: Sample, rng: np.random.Generator) -> tuple[slice, slice]:
         size_hw = sample.blur.shape[:2]

@@ -97,6 +97,5 @@ def _arrived(delivery: Delivery[Batch], copied: torch.cuda.Event) -> Delivery[Ba
     """What was copied; the work that follows waits for the copy."""
     working = torch.cuda.current_stream()
     working.wait_event(copied)
-    for tensor in delivery.made.tensors():
-        tensor.record_stream(working)
+    delivery.made.images.record_stream(working)
     return delivery

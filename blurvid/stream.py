@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -91,11 +91,11 @@ def read_batches(
     mixture: Mixture,
     batches: Iterable[GlobalBatch],
     *,
-    collate: Callable[[Sequence[Sample], int], T],
+    collate: Callable[[Iterator[Sample], GlobalBatch], T],
     workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Delivery[T]]:
-    """`collate(samples, epoch)` of each batch in turn, made by `workers` processes (0: here).
+    """`collate(samples, batch)` of each batch in turn, made by `workers` processes (0: here).
 
     A sample that cannot be read is a sentence. ValueError for what `collate` cannot take,
     Unreachable for a remote shard that cannot be had, TrainingStopped where a worker is gone.
@@ -269,32 +269,34 @@ class _BatchReader(Dataset):
     """A batch's numbers -> what `collate` makes of its samples. Files are opened on first use,
     hence never shared between processes."""
 
-    def __init__(self, mixture: Mixture, collate: Callable[[Sequence[Sample], int], T]) -> None:
+    def __init__(
+        self, mixture: Mixture, collate: Callable[[Iterator[Sample], GlobalBatch], T]
+    ) -> None:
         self._mixture = mixture
         self._collate = collate
         self._files: ShardFiles | None = None
 
     def __getitem__(self, batch: GlobalBatch) -> Delivery[T] | _Failure:
         self._files = self._files or ShardFiles(self._mixture.cache)
+        refused: list[str] = []
         try:
-            samples, refused = self._read(batch.numbers)
-            return Delivery(self._collate(samples, batch.epoch), refused)
+            made = self._collate(self._samples(batch.numbers, refused), batch)
+            return Delivery(made, tuple(refused))
         except (ValueError, Unreachable) as error:
             kind = Unreachable if isinstance(error, Unreachable) else ValueError
             return _Failure(kind, str(error))
 
-    def _read(self, numbers: Iterable[int]) -> tuple[list[Sample], tuple[str, ...]]:
-        """The samples that could be read, and a sentence for each of the others."""
-        samples, refused = [], []
+    def _samples(self, numbers: Iterable[int], refused: list[str]) -> Iterator[Sample]:
+        """The samples that can be read; `refused` gets a sentence for each of the others."""
         for number in numbers:
             try:
                 shard, indexed = self._mixture.locate(number)
                 sample = read_sample(self._files, shard, indexed, frames=self._mixture.frames)
                 refuse_smaller(shard, sample, self._mixture.size_hw)
-                samples.append(sample)
             except ValueError as error:
                 refused.append(str(error))
-        return samples, tuple(refused)
+            else:
+                yield sample
 
 
 def _as_it_is(made: T) -> T:

@@ -18,12 +18,16 @@ from blurvid.batch import (
     write_planes,
 )
 from blurvid.index import find_mixture
-from blurvid.order import Order
+from blurvid.order import GlobalBatch, Order
 from blurvid.stream import read_batches
 
 
-def _assembly(crop_hw=(16, 20), seed=0, order="given"):
-    return Assembly(crop_hw, 3, seed, FRAME_ORDERS[order])
+def _assembly(crop_hw=(16, 20), seed=0, order="given", frames=3):
+    return Assembly(crop_hw, frames, seed, FRAME_ORDERS[order])
+
+
+def _assembled(samples, *, epoch=0, **options):
+    return _assembly(**options)(samples, GlobalBatch(0, epoch, tuple(range(len(samples)))))
 
 
 def test_of_seven_frames_the_first_middle_and_last_are_taken():
@@ -72,7 +76,7 @@ def test_the_first_clear_component_of_the_direction_must_be_positive():
 
 
 def test_a_batch_has_channels_before_rows_and_time_before_channels(make_sample):
-    batch = _assembly()([make_sample(i, frames=7) for i in range(2)], 0)
+    batch = _assembled([make_sample(i, frames=7) for i in range(2)], frames=7)
     assert batch.blur.shape == (2, 3, 16, 20) and batch.frames.shape == (2, 7, 3, 16, 20)
     assert batch.blur.dtype == batch.frames.dtype == torch.uint8
     assert batch.keys == ("dots-000000", "dots-000001")
@@ -80,7 +84,7 @@ def test_a_batch_has_channels_before_rows_and_time_before_channels(make_sample):
 
 def test_a_crop_as_large_as_the_sample_is_the_sample(make_sample):
     sample = make_sample(0)
-    batch = _assembly(crop_hw=(32, 40))([sample], 0)
+    batch = _assembled([sample], crop_hw=(32, 40))
     assert np.array_equal(batch.blur[0].permute(1, 2, 0), sample.blur)
     assert np.array_equal(batch.frames[0].permute(0, 2, 3, 1), sample.frames)
 
@@ -88,7 +92,7 @@ def test_a_crop_as_large_as_the_sample_is_the_sample(make_sample):
 def test_blur_and_frames_are_cropped_at_the_same_place(make_sample):
     sample = make_sample(0)
     still = replace(sample, frames=np.stack([sample.blur] * 3))
-    batch = _assembly()([still], 0)
+    batch = _assembled([still])
     assert all(torch.equal(frame, batch.blur[0]) for frame in batch.frames[0])
 
 
@@ -100,7 +104,7 @@ def test_a_crop_follows_seed_epoch_and_sample_and_nothing_else(make_sample):
 
     def corner(number, seed=0, epoch=0, beside=()):
         samples = [*(ramp(i) for i in beside), ramp(number)]
-        return tuple(_assembly(seed=seed)(samples, epoch).blur[-1, :2, 0, 0].tolist())
+        return tuple(_assembled(samples, seed=seed, epoch=epoch).blur[-1, :2, 0, 0].tolist())
 
     assert corner(0) == corner(0, beside=[1, 2])
     assert len({corner(0, epoch=epoch) for epoch in range(20)}) > 10
@@ -113,7 +117,7 @@ def test_a_crop_follows_seed_epoch_and_sample_and_nothing_else(make_sample):
 
 def test_a_crop_larger_than_the_sample_is_refused_by_key(make_sample):
     with pytest.raises(ValueError, match="sample dots-000000: expected at least 50x16 .* 40x32"):
-        _assembly(crop_hw=(16, 50))([make_sample(0)], 0)
+        _assembled([make_sample(0)], crop_hw=(16, 50))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -139,13 +143,13 @@ def test_the_unit_range_is_exact_at_its_ends():
 
 
 def test_a_batch_moves_as_a_whole():
-    batch = Batch(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 3, 2, 2), ("a",))
+    batch = Batch(torch.zeros(1, 4, 3, 2, 2), ("a",))
     moved = batch.to(torch.device("meta"))
     assert moved.blur.is_meta and moved.frames.is_meta and moved.keys == ("a",)
 
 
 def test_a_batch_without_samples_has_one_black_image_and_no_key():
-    batch = _assembly()([], 0)
+    batch = _assembled([])
     assert batch.keys == () and not batch.blur.any() and not batch.frames.any()
     assert batch.blur.shape == (1, 3, 16, 20) and batch.frames.shape == (1, 3, 3, 16, 20)
 

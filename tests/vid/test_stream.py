@@ -21,16 +21,16 @@ def mixture(tmp_path, write_data_set):
     return find_mixture(tmp_path, split="train", frames=3)
 
 
-def _whole(samples, epoch):
-    return epoch, [(sample.key, sample.blur, sample.frames) for sample in samples]
+def _whole(samples, batch):
+    return batch.epoch, [(sample.key, sample.blur, sample.frames) for sample in samples]
 
 
-def _keys(samples, epoch):
+def _keys(samples, batch):
     return [sample.key for sample in samples]
 
 
-def _refused(samples, epoch):
-    raise ValueError(f"sample {samples[0].key} refused")
+def _refused(samples, batch):
+    raise ValueError(f"sample {next(samples).key} refused")
 
 
 def _read(mixture, *, workers=0, start=0, stop=8, collate=_whole):
