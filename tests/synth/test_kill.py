@@ -177,7 +177,7 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_works(blursy
 @pytest.fixture
 def at_work(src, tmp_path):
     """A run with two jobs that are in the middle of a tar each, its workers, and its arguments."""
-    arguments = [*PANORAMA[:3], "--per-panorama", "40", "--samples-per-shard", "40"]
+    arguments = [*PANORAMA[:3], "--per-panorama", "80", "--samples-per-shard", "80"]
     arguments += ["--src", str(src / "sun360"), "--out", str(tmp_path / "out"), "--jobs", "2"]
     program = [sys.executable, "-c", "from blurcli.synth import main; main()", *arguments]
     process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True, start_new_session=True)
