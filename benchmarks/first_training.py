@@ -7,7 +7,7 @@ FOLDER of panoramas: equirectangular pictures, split by panorama; of video: fram
 GOPRO_Large_all. Runs the commands that a user would type, and says them; the same command again
 goes on where it was stopped. `--report-only` draws anew from what is there. Writes <out>/curve.png
 (PSNR of each frame of the validation samples against steps, beside rows that need no model),
-<out>/strips.png (blurred test images, restored frames above true ones) and <out>/table.txt.
+<out>/strips.jpg (blurred test images, restored frames above true ones) and <out>/table.txt.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 CROP = 128
@@ -102,17 +103,17 @@ def draw_curve(
         panel.set(title=f"{name} frame", xlabel="steps", ylabel="PSNR, dB")
         panel.grid(alpha=0.3)
     panels[0].legend()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=75)
 
 
 def report(out: Path) -> None:
     """The pictures and the table."""
     draw_curve(out / "curve.png", learning_curve(out / "run"), trivial_rows(out / "evaluation"))
     newest = max((out / "run" / "samples").glob("step-*.png"))
-    shutil.copyfile(newest, out / "strips.png")
+    cv2.imwrite(str(out / "strips.jpg"), cv2.imread(str(newest)), [cv2.IMWRITE_JPEG_QUALITY, 85])
     shutil.copyfile(out / "evaluation" / "table.txt", out / "table.txt")
     print((out / "table.txt").read_text())
-    print(f"look at {out / 'curve.png'} and {out / 'strips.png'}")
+    print(f"look at {out / 'curve.png'} and {out / 'strips.jpg'}")
 
 
 def main() -> None:
