@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from blurvid.batch import Batch
 from blurvid.checkpoint import load_checkpoint, load_model, save_checkpoint
 from blurvid.compute import Compute, ComputeSpec
 from blurvid.interrupts import interruptions
@@ -20,8 +21,10 @@ from blurvid.model import ModelSpec
 from blurvid.optimizer import OptimizerSpec, learning_rate, new_average
 from blurvid.order import Order
 from blurvid.plan import DataSpec, ReportSpec, RunSpec, TrainSpec, plan_run
+from blurvid.ranks import Ranks
 from blurvid.run_folder import RunFolder
 from blurvid.state import new_state
+from blurvid.step import Stepper, Supervised, non_finite_keys
 from blurvid.stopped import TrainingStopped
 from blurvid.train import train
 
@@ -516,6 +519,35 @@ def test_an_epoch_that_keeps_its_last_batch_takes_every_sample_once(shards, tmp_
 
 
 # --- what cannot go on ---------------------------------------------------------------------
+
+def _stepper_and_batch():
+    """A training of one step, and three samples for it."""
+    compute, images = Compute(CPU), torch.randint(256, (3, 4, 3, 32, 32), dtype=torch.uint8)
+    state = new_state(ModelSpec(3, 1), seed=0, compute=compute)
+    supervised = Supervised(state.model, compute, photometric="sum", order="given")
+    spec, ranks = OptimizerSpec(), Ranks()
+    stepper = Stepper(state, supervised, spec=spec, compute=compute, ranks=ranks, steps=1)
+    return stepper, state, Batch(images, ("a", "b", "c"))
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
+    stepper, state, batch = _stepper_and_batch()
+    before = [p.detach().clone() for p in state.model.parameters()]
+    next(state.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingStopped, match="gradient of step 1 is not finite, .* a, b, c;"):
+        stepper.take(batch, 3)
+    assert all(torch.equal(*pair) for pair in zip(before, state.model.parameters(), strict=True))
+    assert state.step == state.updates == 0
+
+
+def test_a_loss_that_is_not_finite_is_blamed_on_its_samples_alone():
+    totals = torch.tensor([1.0, float("nan"), float("inf")])
+    assert non_finite_keys(totals, ("a", "b", "c")) == ["b", "c"]
+    stepper, state, batch = _stepper_and_batch()
+    torch.nn.init.constant_(next(state.model.parameters()), float("inf"))
+    with pytest.raises(TrainingStopped, match="loss of step 1 is not finite for sample a, b, c;"):
+        stepper.take(batch, 3)
+
 
 def test_a_diverging_run_keeps_the_last_finite_state(shards, tmp_path):
     with pytest.raises(TrainingStopped, match="not finite .* dots-00000"):
