@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from blurcli import vid
+from blurcli import vid_options
 from blursynth.schema import SCHEMA_VERSION, Sample
 from blursynth.shards import ShardName, write_shard
 from blurvid.checkpoint import Checkpoint, save_checkpoint
@@ -96,8 +96,8 @@ def test_evaluate_takes_one_protocol_some_samples_and_a_file(blurvid, checkpoint
 
 
 def test_of_a_run_folder_its_best_is_taken_or_its_last(checkpoint, tmp_path):
-    assert vid.checkpoint_file(checkpoint) == checkpoint / "best.safetensors"
-    assert vid.checkpoint_file(tmp_path) == tmp_path / "last.safetensors"
+    assert vid_options.checkpoint_file(checkpoint) == checkpoint / "best.safetensors"
+    assert vid_options.checkpoint_file(tmp_path) == tmp_path / "last.safetensors"
 
 
 @pytest.mark.parametrize(

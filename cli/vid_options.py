@@ -1,0 +1,61 @@
+"""Options that commands of `blurvid` share, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
+
+device_name = click.option(
+    "--device",
+    "device_name",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where it computes; auto: a GPU if there is one.",
+)
+checkpoint = click.option(
+    "--checkpoint", type=FOLDER, required=True, help="Run folder (its best), or a checkpoint file."
+)
+data = click.option("--data", help="Name of the data set to take. [all with enough frames]")
+split = click.option(
+    "--split",
+    type=click.Choice(["train", "test"]),
+    default="test",
+    show_default=True,
+    help="Part of the data.",
+)
+limit = click.option(
+    "--limit", type=COUNT, help="At most so many samples of each data set. [all]"
+)
+max_bad = click.option(
+    "--max-bad",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave out so many samples that cannot be read; more stop the command.",
+)
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The file itself; of a run folder its `best`, or its `last` where it validated nothing."""
+    from blurvid.run_folder import RunFolder
+
+    folder = RunFolder(path)
+    if not path.is_dir():
+        return path
+    return folder.best if folder.best.exists() else folder.last
+
+
+def torch_device(name: str) -> Any:
+    """The torch.device of --device; ValueError where it is not there."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise ValueError("expected a GPU for --device cuda, found none that torch can use")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
