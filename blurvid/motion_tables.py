@@ -35,9 +35,10 @@ CSV_NAME, JSON_NAME, TABLE_NAME = "motion.csv", "motion.json", "table.txt"
 def write_studies(folder: Path, studies: Sequence[MotionStudy], checkpoint: str) -> list[str]:
     """The tables and the pictures; the names of what is written. Without a known true motion there
     are no paths: those of an earlier study there are removed."""
+    objects = [as_json(study, checkpoint) for study in studies]
     contents = {
-        TABLE_NAME: "\n".join(as_text(s, checkpoint) for s in studies).encode(),
-        JSON_NAME: (json.dumps([as_json(s, checkpoint) for s in studies], indent=1) + "\n").encode(),
+        TABLE_NAME: "\n".join(as_text(study, checkpoint) for study in studies).encode(),
+        JSON_NAME: (json.dumps(objects, indent=1, allow_nan=False) + "\n").encode(),
         CSV_NAME: as_csv(studies).encode(),
         FIGURE_NAME: encode_image(figure_6(studies), "png"),
     }

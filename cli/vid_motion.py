@@ -49,7 +49,7 @@ def motion(checkpoint: Path, shards: Any, out: Path, pictures: int, **chosen: An
     from blurvid.motion_tables import as_text, write_studies
 
     if out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder for the pictures at {out}, found a file; choose another")
+        raise ValueError(f"expected a folder at {out}, found a file; choose another --out")
     device = options.torch_device(chosen["device_name"])
     path = options.checkpoint_file(checkpoint)
     model = load_model(path, device)
