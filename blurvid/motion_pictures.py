@@ -29,6 +29,7 @@ CELL_SIDE, PANEL_SIDE = 128, 256  # px; smaller pictures are enlarged to that or
 MOST_SIDE = 512  # px; larger ones are reduced to that
 LEAST_WIDTH = 80  # px, of a cell: room for its heading
 LINE_HEIGHT, TEXT_SIZE, BASELINE = 22, 14, 16
+LEGEND_WIDTH = 540
 INK = (0, 0, 0)
 TRUE_COLOUR, PREDICTED_COLOUR, MIDDLE_COLOUR = (0, 230, 60), (255, 40, 200), (255, 255, 255)
 TRUE_WIDTH, PREDICTED_WIDTH = 5, 2  # px: both show where they coincide
@@ -56,7 +57,7 @@ def _figure_block(study: MotionStudy) -> list[np.ndarray]:
     cell_hw = (round(largest_hw[0] * scale), max(round(largest_hw[1] * scale), LEAST_WIDTH))
     pictures = [strip([_cell(i, cell_hw, scale) for i in cells.values()]) for cells in rows]
     headings = strip([_text(heading, cell_hw[1]) for heading in rows[0]])
-    return [_text(_title(study), headings.shape[1]), headings, *pictures]
+    return [_text(_title(study)), headings, *pictures]
 
 
 def figure_cells(motion: SampleMotion) -> dict[str, np.ndarray]:
@@ -87,7 +88,7 @@ def path_panels(studies: Sequence[MotionStudy]) -> np.ndarray | None:
 def _path_block(study: MotionStudy) -> list[np.ndarray]:
     known = [motion for motion in study.shown if has_homography(motion.sample.meta)]
     rows = [row for motion in known for row in _path_rows(motion)]
-    return [_text(_title(study), rows[-1].shape[1]), *rows] if rows else []
+    return [_text(_title(study)), *rows] if rows else []
 
 
 def _path_rows(motion: SampleMotion) -> list[np.ndarray]:
@@ -102,7 +103,7 @@ def _path_rows(motion: SampleMotion) -> list[np.ndarray]:
     said = f"{motion.sample.key}: moves by {means[IDENTITY]:.2f} px"
     if runs_backward(errors)[0]:
         said += ", predicted backwards"
-    return [_text(said, strip(panels).shape[1]), strip(headings), strip(panels)]
+    return [_text(said), strip(headings), strip(panels)]
 
 
 def path_panel(motion: SampleMotion, network: str) -> np.ndarray:
@@ -159,7 +160,7 @@ def _fixed_point(panel: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _legend() -> np.ndarray:
-    picture = _text("", 2 * PANEL_SIDE)
+    picture = _text("", LEGEND_WIDTH)
     true, predicted = (TRUE_COLOUR, TRUE_WIDTH), (PREDICTED_COLOUR, PREDICTED_WIDTH)
     for left, name, stroke in ((4, "true path", true), (114, "predicted", predicted)):
         line = np.array([[[left, 11.5]], [[left + 24, 11.5]]])
@@ -196,12 +197,18 @@ def _cell(image: np.ndarray, cell_hw: tuple[int, int], scale: float) -> np.ndarr
     return cell
 
 
-def _text(text: str, width: int) -> np.ndarray:
-    """A line of text on white, (LINE_HEIGHT, width, 3)."""
-    picture = np.full((LINE_HEIGHT, width, 3), WHITE, np.uint8)
+def _text(text: str, width: int = 0) -> np.ndarray:
+    """A line of text on white, as wide as it needs but no narrower than `width`."""
+    left, _, written, _ = cv2.getTextSize((0, 0), text, (2, BASELINE), _font(), TEXT_SIZE)
+    picture = np.full((LINE_HEIGHT, max(width, left + written + 2), 3), WHITE, np.uint8)
     _write(picture, text, 2)
     return picture
 
 
 def _write(picture: np.ndarray, text: str, left: int) -> None:
-    cv2.putText(picture, text, (left, BASELINE), INK, cv2.FontFace("sans"), TEXT_SIZE)
+    cv2.putText(picture, text, (left, BASELINE), INK, _font(), TEXT_SIZE)
+
+
+def _font() -> cv2.FontFace:
+    """The one that comes with OpenCV; it has Greek letters."""
+    return cv2.FontFace("sans")

@@ -91,8 +91,14 @@ def _frame_block(errors: Mapping[str, np.ndarray]) -> list[str]:
     for row, values in errors.items():
         means = mean_of_known(values)
         frames = mean_of_known(values.T)[others(n)]
-        lines.append(_line(row, map(_number, [*frames, mean_of_known(means), np.nanmedian(means)])))
+        lines.append(_line(row, map(_number, [*frames, *mean_and_median(means)])))
     return lines
+
+
+def mean_and_median(values: np.ndarray) -> tuple[float, float]:
+    """Without NaN; NaN where nothing else is there."""
+    known = values[np.isfinite(values)]
+    return (float(known.mean()), float(np.median(known))) if known.size else (np.nan, np.nan)
 
 
 def _bin_block(errors: Mapping[str, np.ndarray]) -> list[str]:
@@ -171,6 +177,10 @@ def as_json(study: MotionStudy, checkpoint: str) -> dict[str, Any]:
     }
 
 
+def _stored(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
 def _summary(study: MotionStudy) -> dict[str, Any]:
     errors = in_better_direction(study.errors)
     means = {row: mean_of_known(values) for row, values in errors.items()}
@@ -178,9 +188,8 @@ def _summary(study: MotionStudy) -> dict[str, Any]:
         "reversed": int(runs_backward(study.errors).sum()),
         "rows": {
             row: {
-                "mean": float(mean_of_known(m)),
-                "median": float(np.nanmedian(m)),
-                "frames": [v if np.isfinite(v) else None for v in mean_of_known(errors[row].T)],
+                **dict(zip(("mean", "median"), map(_stored, mean_and_median(m)), strict=True)),
+                "frames": [_stored(v) for v in mean_of_known(errors[row].T)],
             }
             for row, m in means.items()
         },

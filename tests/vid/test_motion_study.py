@@ -181,3 +181,24 @@ def test_table_csv_and_json_say_the_same(tmp_path):
     text = motion_tables.as_text(study, "c")
     for part in ("fingerprint aaaaaaaaaaaa", "3 samples", "33.3%", f"{means.mean():.3f}", "0.000"):
         assert part in text
+
+
+def test_where_every_place_is_behind_the_camera_the_tables_have_a_gap(tmp_path):
+    samples = [panorama_sample(beta_deg=(0, 300, 0))]
+    study = studied(tmp_path, samples, lambda s: (still(), still()))
+    said = motion_tables.as_json(study, "c")["end_point_error_px"]
+    assert said["rows"][FTN] == {"mean": None, "median": None, "frames": [None] * 3}
+    assert said["bins"] == [] and said["reversed"] == 0
+    assert motion_tables.as_csv([study]).splitlines()[1] == "turns,turns-000000,0,,,"
+    assert "FTN" in motion_tables.as_text(study, "c")
+    assert motion_pictures.path_panels([study]).shape[2] == 3
+
+
+def test_a_network_that_is_not_there_has_no_panel_and_an_empty_field(tmp_path):
+    study = studied(tmp_path, rolls(1), lambda s: (still(), None))
+    (motion_,) = study.shown
+    assert list(motion_.thetas) == [FTN]
+    height, width, _ = motion_pictures.path_panels([study]).shape
+    assert height == 4 * 22 + 250 + 4 * 4 and width == motion_pictures.LEGEND_WIDTH
+    row = motion_tables.as_csv([study]).splitlines()[1].split(",")
+    assert row[3] == "" and row[4] == row[5] != ""

@@ -59,7 +59,8 @@ def db(estimate, truth, seen):
 
 
 class Answers:
-    """A model that knows its samples' blurs and the thetas that it says of each."""
+    """A model that knows its samples' blurs, and the thetas of FTN and ITN (None: the network is not
+    there) that it says of each."""
 
     def __init__(self, samples, thetas_of_sample):
         self.known = [(s.blur, thetas_of_sample(s)) for s in samples]
@@ -72,9 +73,16 @@ class Answers:
         for known, answer in self.known:
             height, width = known.shape[:2]
             if np.array_equal(image[:height, :width], known):
-                chains = [torch.from_numpy(np.ascontiguousarray(t)).float() for t in answer]
-                return [torch.stack((torch.zeros_like(t), t), 1) for t in chains]
+                return [_chain(thetas) for thetas in answer]
         raise AssertionError("a blur that is none of the samples'")
+
+
+def _chain(thetas):
+    """(n - 1, 2, 3) -> (n - 1, 2, 2, 3): a coarse scale of zeros, and the finest one."""
+    if thetas is None:
+        return torch.zeros(2, 0, 2, 3)
+    finest = torch.from_numpy(np.ascontiguousarray(thetas)).float()
+    return torch.stack((torch.zeros_like(finest), finest), 1)
 
 
 def studied(folder, samples, thetas_of_sample, frames=3, **options):
