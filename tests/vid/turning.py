@@ -59,8 +59,8 @@ def db(estimate, truth, seen):
 
 
 class Answers:
-    """A model that knows its samples' blurs, and the thetas of FTN and ITN (None: the network is not
-    there) that it says of each."""
+    """A model that knows its samples' blurs, and of each the thetas of FTN and ITN that it answers;
+    None: the network is not there."""
 
     def __init__(self, samples, thetas_of_sample):
         self.known = [(s.blur, thetas_of_sample(s)) for s in samples]
