@@ -6,6 +6,7 @@ import click
 
 from . import errors
 from .vid_evaluate import evaluate
+from .vid_motion import motion
 from .vid_restore import restore
 from .vid_train import train
 
@@ -17,7 +18,7 @@ def blurvid() -> None:
     """Restore a video from one blurred image, and learn how from shards."""
 
 
-for command in (train, evaluate, restore):
+for command in (train, evaluate, restore, motion):
     blurvid.add_command(command)
 
 
