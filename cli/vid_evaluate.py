@@ -111,7 +111,7 @@ def _kept(save: Path | None, made_by: dict[str, Any]) -> Iterator[Callable[..., 
     if save is None:
         yield lambda data_set, batch: None
     else:
-        from blurvid.predictions import prediction_file
+        from blurvid.prediction_file import prediction_file
 
         with prediction_file(save, made_by) as file:
             yield file.add

@@ -11,7 +11,8 @@ import torch
 
 from blurvid.evaluate import EvaluationSpec, evaluate_model
 from blurvid.index import find_mixture
-from blurvid.predictions import PredictedBatch, prediction_file
+from blurvid.prediction_file import prediction_file
+from blurvid.predictions import PredictedBatch
 from blurvid.stream import read_samples
 
 from .answers import CPU, Answers, mixture_of
