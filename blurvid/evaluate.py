@@ -17,9 +17,10 @@ from blursynth.schema import Sample
 from blurvid.figures import sample_figures
 from blurvid.index import DataSet, Mixture
 from blurvid.metrics import METRICS, Measure, psnr
+from blurvid.motion import EndPointErrors, batch_errors, joined_errors
 from blurvid.predictions import PredictedBatch, predicted_batches
 from blurvid.protocols import Scores, sequence_protocol
-from blurvid.rows import score_rows
+from blurvid.rows import has_homography, score_rows
 from blurvid.stream import BadSamples, read_samples
 
 
@@ -61,13 +62,16 @@ class DataFacts:
 class Evaluation:
     """What was measured on one data set; samples are in the order of `keys`.
 
-    rows: row -> Scores. figures: name -> (samples,) float64, one number a sample.
+    rows: row -> Scores. figures: name -> (samples,) float64, one number a sample. motion: row ->
+    end-point errors of the transformer networks, and of the identity; none where the model has no
+    such network or a sample no known homography.
     """
 
     facts: DataFacts
     keys: tuple[str, ...]
     rows: Mapping[str, Scores]
     figures: Mapping[str, np.ndarray]
+    motion: Mapping[str, EndPointErrors]
 
     def of_samples(self, numbers: np.ndarray) -> "Evaluation":
         """The same of these samples alone; `facts` stay those of the data set."""
@@ -77,7 +81,11 @@ class Evaluation:
 
         rows = {row: Scores(*map(taken, scores)) for row, scores in self.rows.items()}
         keys = tuple(self.keys[k] for k in numbers)
-        return Evaluation(self.facts, keys, rows, taken(self.figures))
+        motion = {
+            row: EndPointErrors(*(direction[numbers] for direction in errors))
+            for row, errors in self.motion.items()
+        }
+        return Evaluation(self.facts, keys, rows, taken(self.figures), motion)
 
 
 def evaluate_model(
@@ -153,16 +161,20 @@ class _ScoredBatch:
     size_hw: tuple[int, int]
     rows: Mapping[str, Scores]
     figures: Mapping[str, np.ndarray]
+    motion: Mapping[str, EndPointErrors]
 
 
 def _scored(batch: PredictedBatch, measures: Mapping[str, Measure]) -> _ScoredBatch:
     height, width = batch.blur.shape[-2:]
+    metas = tuple(sample.meta for sample in batch.samples)
+    known = batch.thetas and all(map(has_homography, metas))
     return _ScoredBatch(
         keys=tuple(sample.key for sample in batch.samples),
-        metas=tuple(sample.meta for sample in batch.samples),
+        metas=metas,
         size_hw=(height, width),
         rows=score_rows(batch, measures),
         figures=sample_figures(batch),
+        motion=batch_errors(batch.thetas, metas) if known else {},
     )
 
 
@@ -171,13 +183,20 @@ def _evaluation(data_set: DataSet, parts: Sequence[_ScoredBatch]) -> Evaluation:
     if not parts:
         raise ValueError(f"{data_set.name}: none of its samples could be read")
     keys = tuple(key for part in parts for key in part.keys)
-    names = [row for row in parts[0].rows if all(row in part.rows for part in parts)]
+    scored = [part.rows for part in parts]
     rows = {
-        row: Scores(*map(_joined, zip(*(part.rows[row] for part in parts), strict=True)))
-        for row in names
+        row: Scores(*map(_joined, zip(*(scores[row] for scores in scored), strict=True)))
+        for row in _in_all(scored)
     }
     figures = _joined([part.figures for part in parts])
-    return Evaluation(_facts(data_set, parts), keys, rows, figures)
+    errors = [part.motion for part in parts]
+    motion = {row: joined_errors([each[row] for each in errors]) for row in _in_all(errors)}
+    return Evaluation(_facts(data_set, parts), keys, rows, figures, motion)
+
+
+def _in_all(parts: Sequence[Mapping[str, object]]) -> list[str]:
+    """The names that every part has."""
+    return [name for name in parts[0] if all(name in part for part in parts)]
 
 
 def _facts(data_set: DataSet, parts: Sequence[_ScoredBatch]) -> DataFacts:

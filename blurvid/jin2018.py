@@ -98,7 +98,7 @@ class JinModel(FrameModel):
     """blur (B, 3, H, W) of any size -> `Restoration` of one scale.
 
     In training the frames up to the pair of the stage, the middle ones of all; the last stage, and
-    `restore`, give all of them.
+    `restoration`, give all of them.
     """
 
     stride = 1
@@ -121,15 +121,13 @@ class JinModel(FrameModel):
         self.check_blur(blur)
         return self._restoration(blur, self._stage)
 
-    def restore(self, blur: Tensor) -> Tensor:
-        return self._restoration(blur, self.stages - 1).images[-1]
+    def restoration(self, blur: Tensor) -> Restoration:
+        return self._restoration(blur, self.stages - 1)
 
     def _restoration(self, blur: Tensor, stage: int) -> Restoration:
-        height, width = blur.shape[-2:]
         frames = self._outwards(pad_to_multiple(blur, SIDE), stage)
-        images = torch.stack(frames, 1)[..., :height, :width]
         none = no_thetas(blur, len(frames) - 1)
-        return Restoration((images,), none, none)
+        return Restoration((torch.stack(frames, 1),), none, none).cut(blur.shape[-2:])
 
     def _outwards(self, blur: Tensor, stage: int) -> list[Tensor]:
         """The middle frame and the pairs of the stages up to this one, in time order."""

@@ -152,6 +152,18 @@ def sample_errors(
     return {**rows, IDENTITY: EndPointErrors(still, still)}
 
 
+def batch_errors(
+    thetas: Mapping[str, np.ndarray], metas: Sequence[Mapping[str, Any]]
+) -> dict[str, EndPointErrors]:
+    """`sample_errors` of a batch: network -> (B, n - 1, 2, 3) and as many samples' metadata -> row
+    -> errors (B, n)."""
+    each = [
+        sample_errors({network: chains[k] for network, chains in thetas.items()}, meta)
+        for k, meta in enumerate(metas)
+    ]
+    return {row: joined_errors([errors[row] for errors in each]) for row in each[0]}
+
+
 def runs_backward(errors: Mapping[str, EndPointErrors]) -> np.ndarray:
     """(samples,) bool: whether the thetas reversed in time are nearer to the truth.
 
@@ -165,7 +177,9 @@ def runs_backward(errors: Mapping[str, EndPointErrors]) -> np.ndarray:
 
 
 def in_better_direction(errors: Mapping[str, EndPointErrors]) -> dict[str, np.ndarray]:
-    """row -> (samples, n) px in the direction that `runs_backward` chooses."""
+    """row -> (samples, n) px in the direction that `runs_backward` chooses; of no row, none."""
+    if not errors:
+        return {}
     backward = runs_backward(errors)[:, None]
     return {row: np.where(backward, e.backward, e.forward) for row, e in errors.items()}
 
@@ -186,17 +200,12 @@ def joined_errors(parts: Sequence[EndPointErrors]) -> EndPointErrors:
 
 
 def finest_thetas(restoration: Restoration) -> dict[str, np.ndarray]:
-    """network -> (B, n - 1, 2, 3) float64 of those networks that the model has.
+    """network -> (B, n - 1, 2, 3) float64 of those networks that the model has, if any.
 
-    ValueError where it has none, and where a theta is not finite.
+    ValueError where a theta is not finite.
     """
     chains = {ITN: restoration.image_thetas, FTN: restoration.feature_thetas}
     found = {name: c[:, :, -1].double().cpu().numpy() for name, c in chains.items() if c.shape[2]}
-    if not found:
-        raise ValueError(
-            "expected a checkpoint of a model with FTN or ITN, found one that predicts no "
-            "transformation; choose another"
-        )
     if not all(np.isfinite(thetas).all() for thetas in found.values()):
         raise ValueError(
             "expected finite transformations from the checkpoint, found NaN or infinity: "

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from blurvid.evaluate import has_homography
 from blurvid.motion import (
     IDENTITY,
     in_better_direction,
@@ -22,6 +21,7 @@ from blurvid.motion import (
 )
 from blurvid.motion_study import MotionStudy, SampleMotion
 from blurvid.restore import strip
+from blurvid.rows import has_homography
 from blurvid.run_folder import WHITE, stacked
 from blurvid.tables import frame_names
 

@@ -12,20 +12,21 @@ import numpy as np
 import torch
 
 from blursynth.schema import Sample
-from blurvid.batch import channels_first, unit_range
-from blurvid.evaluate import equal_sized, has_homography, sample_numbers
+from blurvid.batch import channels_first
+from blurvid.evaluate import sample_numbers
 from blurvid.index import DataSet, Mixture
-from blurvid.restoration import pad_to_multiple
 from blurvid.motion import (
     FTN,
     ITN,
     EndPointErrors,
-    finest_thetas,
     joined_errors,
     others,
     runs_backward,
     sample_errors,
 )
+from blurvid.predictions import predicted_batches
+from blurvid.restoration import pad_to_multiple
+from blurvid.rows import has_homography
 from blurvid.stream import read_samples
 from blurvid.warp import affine_warp
 
@@ -81,13 +82,16 @@ def moved_by(thetas: np.ndarray, image: np.ndarray) -> np.ndarray:
 def predicted_motions(
     model, samples: Iterable[Sample], *, device: torch.device
 ) -> Iterator[SampleMotion]:
-    """What the model's networks say of each sample, in their order."""
-    for group in equal_sized(samples, batch=None):
-        blur = unit_range(channels_first(np.stack([s.blur for s in group])).to(device))
-        with torch.inference_mode():
-            thetas = finest_thetas(model(pad_to_multiple(blur)))
-        for number, sample in enumerate(group):
-            yield SampleMotion(sample, {name: t[number] for name, t in thetas.items()})
+    """What the model's networks say of each sample, in their order; ValueError where it has none
+    that could."""
+    for batch in predicted_batches(model, samples, device=device, batch=None):
+        if not batch.thetas:
+            raise ValueError(
+                "expected a checkpoint of a model with FTN or ITN, found one that predicts no "
+                "transformation; choose another"
+            )
+        for number, sample in enumerate(batch.samples):
+            yield SampleMotion(sample, {name: t[number] for name, t in batch.thetas.items()})
 
 
 # --- a data set -----------------------------------------------------------------------------

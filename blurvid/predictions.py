@@ -3,7 +3,7 @@
     samples -> groups of one size -> PredictedBatch -> rows, figures, prediction_file
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from blursynth.schema import Sample
 from blurvid.batch import channels_first, unit_range
+from blurvid.motion import finest_thetas
 from blurvid.restore import predict
 
 BATCH_PIXELS = 1 << 18
@@ -19,12 +20,13 @@ BATCH_PIXELS = 1 << 18
 
 class PredictedBatch(NamedTuple):
     """Samples of one size; blur (B, 3, H, W), truth and frames (B, n, 3, H, W) on the device, in
-    [0, 1] but for the predicted frames, which are not clamped."""
+    [0, 1] but for the predicted frames, which are not clamped. thetas: those of `finest_thetas`."""
 
     samples: Sequence[Sample]
     blur: Tensor
     truth: Tensor
     frames: Tensor
+    thetas: Mapping[str, np.ndarray]
 
     def codes(self) -> np.ndarray:
         """(B, n, H, W, 3) uint8: the predicted frames as a camera would save them."""
@@ -41,12 +43,13 @@ def predicted_batches(
             unit_range(channels_first(np.stack(images)).to(device))
             for images in zip(*((s.blur, s.frames) for s in group), strict=True)
         )
-        frames = predict(model, blur).float()
+        restoration = predict(model, blur)
+        frames = restoration.images[-1].float()
         if frames.shape != truth.shape:
             raise ValueError(
                 f"expected {truth.shape[1]} frames from the model, found {frames.shape[1]}"
             )
-        yield PredictedBatch(group, blur, truth, frames)
+        yield PredictedBatch(group, blur, truth, frames, finest_thetas(restoration))
 
 
 def equal_sized(samples: Iterable[Sample], *, batch: int | None) -> Iterator[list[Sample]]:

@@ -5,6 +5,7 @@ Lists over scales run coarse to fine, lists over frames in time order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -33,12 +34,18 @@ class Restoration(NamedTuple):
     image_thetas: Tensor
     flows: tuple[Tensor, ...] = ()
 
+    def cut(self, size_hw: Sequence[int]) -> Restoration:
+        """With frames at full scale of that size: padding lies at the right and the bottom."""
+        height, width = size_hw
+        full = self.images[-1][..., :height, :width]
+        return self._replace(images=(*self.images[:-1], full))
+
 
 class FrameModel(nn.Module):
     """blur (B, 3, H, W) in [0, 1], H and W multiples of `stride` -> `Restoration`.
 
     A model of several `stages` learns one after the other; what the call gives meanwhile is its
-    own affair, `restore` always gives all frames.
+    own affair, `restoration` and `restore` always give all frames.
     """
 
     stride = STRIDE
@@ -51,10 +58,14 @@ class FrameModel(nn.Module):
     def begin_stage(self, stage: int) -> None:
         """From now on the weights of that stage (0 ... stages - 1) learn, and no others."""
 
+    def restoration(self, blur: Tensor) -> Restoration:
+        """(B, 3, H, W) in [0, 1] of any size -> all frames; at full scale (B, n, 3, H, W), unclamped.
+        The rest is that of the padded image, in whose coordinates thetas are."""
+        return self(pad_to_multiple(blur, self.stride)).cut(blur.shape[-2:])
+
     def restore(self, blur: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] of any size -> the frames (B, n, 3, H, W), unclamped."""
-        height, width = blur.shape[-2:]
-        return self(pad_to_multiple(blur, self.stride)).images[-1][..., :height, :width]
+        return self.restoration(blur).images[-1]
 
     def check_blur(self, blur: Tensor) -> None:
         """ValueError for what is no batch of images in multiples of the stride."""

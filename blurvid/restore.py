@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from blurvid.batch import channels_first, unit_range
+from blurvid.restoration import Restoration
 
 MAX_WHOLE_PIXELS = 1_500_000
 TILE = 1024
@@ -101,16 +102,16 @@ def read_image(path: Path) -> np.ndarray:
 # --- the prediction -------------------------------------------------------------------------
 
 
-def predict(model, blur: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> (B, n, 3, H, W), unclamped and finite."""
+def predict(model, blur: Tensor) -> Restoration:
+    """(B, 3, H, W) in [0, 1] -> the model's `restoration`, with finite frames."""
     with torch.inference_mode():
-        frames = model.restore(blur)
-    if not torch.isfinite(frames).all():
+        restoration = model.restoration(blur)
+    if not torch.isfinite(restoration.images[-1]).all():
         raise ValueError(
             "expected finite pixels from the checkpoint, found NaN or infinity: "
             "its training has diverged; take an earlier one"
         )
-    return frames
+    return restoration
 
 
 def restore_image(model, blur: np.ndarray, *, device: torch.device) -> np.ndarray:
@@ -118,7 +119,7 @@ def restore_image(model, blur: np.ndarray, *, device: torch.device) -> np.ndarra
     unit = unit_range(channels_first(blur))[None]
     frames, weight = None, torch.zeros(blur.shape[:2])
     for rows, columns, tile_weight in tiles(blur.shape[:2]):
-        tile = predict(model, unit[..., rows, columns].to(device))[0].float().cpu()
+        tile = predict(model, unit[..., rows, columns].to(device)).images[-1][0].float().cpu()
         if frames is None:
             frames = torch.zeros(*tile.shape[:2], *blur.shape[:2])
         there = frames[..., rows, columns]

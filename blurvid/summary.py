@@ -16,6 +16,7 @@ import numpy as np
 from blurvid.checkpoint import load_checkpoint
 from blurvid.evaluate import DataFacts, Evaluation
 from blurvid.figures import BLUR_PX, REBLUR, REBLUR_TRUE
+from blurvid.motion import EndPointErrors, in_better_direction, mean_of_known
 from blurvid.protocols import (
     PROTOCOLS,
     Metrics,
@@ -150,6 +151,21 @@ def _measured(evaluation: Evaluation, protocols: Sequence[str]) -> dict[str, Any
             "predicted": _figure(evaluation.figures[REBLUR]),
             "true": _figure(evaluation.figures[REBLUR_TRUE]),
         },
+        "end_point_error_px": _motion(evaluation.motion),
+    }
+
+
+def _motion(errors: Mapping[str, EndPointErrors]) -> dict[str, Any] | None:
+    """Row -> mean over samples, of each frame and of each sample's mean, in the better direction
+    of time; None where the motion is not known or not predicted."""
+    if not errors:
+        return None
+    return {
+        row: {
+            "frames": _plain(mean_of(values)),
+            **_figure(mean_of_known(values)),
+        }
+        for row, values in in_better_direction(errors).items()
     }
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from blurvid.checkpoint import written_whole
 from blurvid.evaluate import Evaluation
+from blurvid.motion import in_better_direction, mean_of_known
 from blurvid.protocols import PROTOCOLS, agreeing_samples, reversed_samples
 from blurvid.rows import MODEL, MOVED_MIDDLE
 
@@ -62,6 +63,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
     for metric in _metrics(summary):
         lines += ["", *_block(metric, summary["protocols"])]
     lines += ["", *_directions(summary), *_reblur(summary["reblur"])]
+    if summary["end_point_error_px"] is not None:
+        lines += ["", *_motion(summary)]
     for metric in _metrics(summary):
         lines += ["", *_by_blur(metric, summary)]
     return "\n".join([*lines, "", *_notes(summary), ""])
@@ -146,6 +149,21 @@ def _reblur(reblur: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _motion(summary: Mapping[str, Any]) -> list[str]:
+    """End-point errors, then their means by blur length."""
+    errors = summary["end_point_error_px"]
+    names = frame_names(len(_model_frames(summary)))
+    groups = [*summary["by_blur"], summary["worst_tenth"]]
+    lines = [_line("end-point error in pixels", [*names, "mean"])]
+    for row, error in errors.items():
+        lines.append(_line(row, _rounded("psnr", _all_of(error))))
+    lines.append(_line("  by blur length", [*map(_bounds, summary["by_blur"]), "worst"]))
+    for row in errors:
+        means = [group["end_point_error_px"][row]["mean"] for group in groups]
+        lines.append(_line(row, _rounded("psnr", means)))
+    return lines
+
+
 def _by_blur(metric: str, summary: Mapping[str, Any]) -> list[str]:
     """A column for each bin and the worst tenth, under the first protocol."""
     protocol, rows = next(iter(summary["protocols"].items()))
@@ -190,7 +208,12 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     ]
     if MOVED_MIDDLE in next(iter(summary["protocols"].values())):
         notes.append(f"{MOVED_MIDDLE}: by the true homography, on the pixels that both see")
-    return notes
+    if summary["end_point_error_px"] is not None:
+        notes.append(
+            "end-point error: theta of the finest scale against the true homography at corners and "
+            "centre, better direction"
+        )
+    return [line for note in notes for line in _wrapped(note)]
 
 
 def _metrics(summary: Mapping[str, Any]) -> list[str]:
@@ -231,13 +254,17 @@ def _sample_lines(evaluation: Evaluation, protocols: Sequence[str]) -> Iterable[
 
 
 def figures_csv(evaluation: Evaluation) -> str:
-    """A line for each sample: its figures, whether `sequence` reverses it, and whether its pairs
+    """A line for each sample: its figures, its end-point errors in pixels, whether `sequence` reverses it, and whether its pairs
     of frames agree on a direction (1 or 0)."""
-    model = evaluation.rows[MODEL]
+    model, motion = evaluation.rows[MODEL], in_better_direction(evaluation.motion)
+    figures = {
+        **evaluation.figures,
+        **{f"end_point_error_{row}": mean_of_known(errors) for row, errors in motion.items()},
+    }
     flags = {"reversed": reversed_samples(model), "pairs_agree": agreeing_samples(model)}
-    columns = [[_field(v) for v in values] for values in evaluation.figures.values()]
+    columns = [[_field(v) for v in values] for values in figures.values()]
     columns += [[int(v) for v in values] for values in flags.values()]
-    header = ["key", *evaluation.figures, *flags]
+    header = ["key", *figures, *flags]
     return _csv(header, zip(evaluation.keys, *columns, strict=True))
 
 

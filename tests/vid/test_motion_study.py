@@ -8,18 +8,23 @@ import numpy as np
 import pytest
 
 from blursynth import motion as true_motion
-from blurvid import motion, motion_pictures, motion_tables
+from blurvid import motion, motion_pictures, motion_tables, tables
+from blurvid.evaluate import EvaluationSpec, evaluate_model
 from blurvid.motion import FTN, IDENTITY, ITN
 from blurvid.motion_study import SampleMotion, moved_by
+from blurvid.summary import CheckpointFacts, summary
 
 from .turning import (
+    CPU,
     PATH,
     ROLL,
     SIZE_HW,
+    Answers,
     db,
     panorama_sample,
     rolls,
     still,
+    stored,
     studied,
     thetas_of,
     true_for_ftn_and_still_for_itn,
@@ -41,6 +46,43 @@ def test_a_study_finds_the_truth_in_either_direction(tmp_path):
     assert found[FTN].shape == (5, 3) and np.nanmax(found[FTN]) < 1e-4  # thetas in float32
     np.testing.assert_allclose(found[ITN], found[IDENTITY], atol=1e-9)
     assert np.nanmin(found[IDENTITY]) > 1
+
+
+def test_a_model_without_a_transformation_gets_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match="predicts no transformation"):
+        studied(tmp_path, rolls(1), lambda sample: (None, None))
+
+
+def test_an_evaluation_has_the_errors_of_a_study(tmp_path):
+    samples = rolls(5)
+    study = studied(tmp_path / "study", samples, true_for_ftn_and_still_for_itn)
+    data = stored(tmp_path, samples)
+    model = Answers(samples, true_for_ftn_and_still_for_itn)
+    (evaluation,) = evaluate_model(model, data, device=CPU, spec=EvaluationSpec(batch=2))
+    assert evaluation.motion.keys() == study.errors.keys()
+    for row, errors in study.errors.items():
+        np.testing.assert_array_equal(evaluation.motion[row].backward, errors.backward)
+    some = evaluation.of_samples(np.array([1, 3]))
+    np.testing.assert_array_equal(some.motion[FTN].forward, study.errors[FTN].forward[[1, 3]])
+    described = summary(evaluation, CheckpointFacts("c", {}), ["sequence"])
+    errors = described["end_point_error_px"]
+    assert errors[FTN]["mean"] < 1e-4 and errors[ITN]["mean"] == errors[IDENTITY]["mean"] > 1
+    assert errors[FTN]["frames"][1] is None
+    assert ["FTN", "0.00", "-", "0.00", "0.00"] in map(str.split, tables.as_text(described).splitlines())
+    rows = list(csv.DictReader(io.StringIO(tables.figures_csv(evaluation))))
+    found = [float(row["end_point_error_identity"]) for row in rows]
+    assert np.mean(found) == pytest.approx(errors[IDENTITY]["mean"], abs=1e-6)
+
+
+def test_an_evaluation_without_known_motion_has_no_errors(tmp_path):
+    samples = [panorama_sample(k, xi=0.5) for k in range(2)]
+    data = stored(tmp_path, samples)
+    model = Answers(samples, lambda sample: (still(), still()))
+    (evaluation,) = evaluate_model(model, data, device=CPU)
+    described = summary(evaluation, CheckpointFacts("c", {}), ["sequence"])
+    assert evaluation.motion == {} and described["end_point_error_px"] is None
+    assert "end-point error" not in tables.as_text(described)
+    assert "end_point_error" not in tables.figures_csv(evaluation)
 
 
 def test_a_study_takes_as_many_samples_as_asked_and_those_with_a_homography(tmp_path):

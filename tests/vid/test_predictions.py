@@ -121,6 +121,6 @@ def test_a_full_disk_ends_in_its_error_and_leaves_nothing(tmp_path, make_sample)
 def test_codes_of_a_batch_are_frames_last_axis_colour():
     frames = torch.zeros(2, 3, 3, 4, 5)
     frames[1, 2, 0, 3, 4] = 1.0
-    codes = PredictedBatch([], frames[:, 0], frames, frames).codes()
+    codes = PredictedBatch([], frames[:, 0], frames, frames, {}).codes()
     assert codes.shape == (2, 3, 4, 5, 3) and codes.dtype == np.uint8
     assert codes[1, 2, 3, 4].tolist() == [255, 0, 0] and codes.sum() == 255

@@ -8,6 +8,8 @@ import torch
 from blurvid import restore
 from blurvid.restore import Playback, Restored, Unreadable
 
+from .answers import frames_alone
+
 CPU = torch.device("cpu")
 
 
@@ -19,17 +21,17 @@ class Pixelwise:
         self.offsets[:, 0, 0, 0] = torch.arange(frames) * 10 / 255
         self.sizes = []
 
-    def restore(self, blur):
+    def restoration(self, blur):
         self.sizes.append(tuple(blur.shape[-2:]))
-        return blur[:, None] * 0.5 + self.offsets
+        return frames_alone(blur[:, None] * 0.5 + self.offsets)
 
 
 class TurningWithBrightness(Pixelwise):
     """Takes the other direction of time where the picture is bright."""
 
-    def restore(self, blur):
-        frames = super().restore(blur)
-        return frames.flip(1) if blur.mean() > 0.5 else frames
+    def restoration(self, blur):
+        frames = super().restoration(blur).images[-1]
+        return frames_alone(frames.flip(1) if blur.mean() > 0.5 else frames)
 
 
 def picture(height, width, seed=0):
@@ -114,8 +116,8 @@ def test_the_frames_have_the_size_of_the_image(size_hw):
 
 def test_predictions_are_clamped_and_rounded_when_saved():
     class Wild:
-        def restore(self, blur):
-            return torch.stack((blur * 0 - 3, blur + 0.4 / 255, blur + 9), 1)
+        def restoration(self, blur):
+            return frames_alone(torch.stack((blur * 0 - 3, blur + 0.4 / 255, blur + 9), 1))
 
     blur = picture(20, 30)
     dark, same, bright = restore.restore_image(Wild(), blur, device=CPU)
@@ -125,10 +127,10 @@ def test_predictions_are_clamped_and_rounded_when_saved():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_prediction_that_is_not_finite_ends_in_a_sentence(bad, tmp_path):
     class Diverged(Pixelwise):
-        def restore(self, blur):
-            frames = super().restore(blur)
-            frames[0, 1, 0, 3, 4] = bad
-            return frames
+        def restoration(self, blur):
+            restoration = super().restoration(blur)
+            restoration.images[-1][0, 1, 0, 3, 4] = bad
+            return restoration
 
     image = save(tmp_path / "a.png", picture(20, 30))
     with pytest.raises(ValueError, match="diverged"):

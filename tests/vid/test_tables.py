@@ -14,6 +14,7 @@ from blurvid.figures import BLUR_PX, REBLUR, REBLUR_TRUE
 from blurvid.index import find_mixture
 from blurvid.metrics import METRICS_AND_SSIM3D
 from blurvid.model import ModelSpec, build_model
+from blurvid.motion import EndPointErrors
 from blurvid.protocols import PROTOCOLS, Scores
 from blurvid.rows import BLUR, MODEL, MOVED_MIDDLE
 from blurvid.statistics import bootstrap_interval
@@ -52,6 +53,7 @@ def drawn(blur_px, *, n=3, seed=0):
         tuple(f"d-{k:06d}" for k in range(samples)),
         {MODEL: Scores(direction(), direction()), BLUR: Scores(repeated, repeated)},
         {BLUR_PX: np.array(blur_px, float), **figures},
+        {row: EndPointErrors(*rng.uniform(0, 90, (2, samples, n))) for row in ("ITN", "identity")},
     )
 
 

@@ -10,8 +10,8 @@ from blursynth.schema import SCHEMA_VERSION, Sample
 from blursynth.shards import ShardName, write_shard
 from blurvid import motion
 from blurvid.index import find_mixture
-from blurvid.restoration import Restoration
 from blurvid.motion_study import study_motion
+from blurvid.restoration import Restoration
 
 CPU = torch.device("cpu")
 STILL = np.array([[1.0, 0, 0], [0, 1, 0]])
@@ -64,9 +64,12 @@ class Answers:
 
     def __init__(self, samples, thetas_of_sample):
         self.known = [(s.blur, thetas_of_sample(s)) for s in samples]
+        self.frames = len(samples[0].frames)
 
-    def __call__(self, blur):
-        return Restoration((), *(torch.stack(t) for t in zip(*map(self._answer, blur))))
+    def restoration(self, blur):
+        """Its frames are the blur itself."""
+        thetas = (torch.stack(t) for t in zip(*map(self._answer, blur)))
+        return Restoration((blur[:, None].repeat(1, self.frames, 1, 1, 1),), *thetas)
 
     def _answer(self, blur):
         image = (blur * 255).round().byte().permute(1, 2, 0).numpy()
@@ -85,10 +88,15 @@ def _chain(thetas):
     return torch.stack((torch.zeros_like(finest), finest), 1)
 
 
-def studied(folder, samples, thetas_of_sample, frames=3, **options):
+def stored(folder, samples, frames=3):
+    """The samples as the test split of a data set."""
     shard = ShardName(str(folder), "turns", "test", 0)
     write_shard(shard, samples, fingerprint="a" * 64, image_format="png")
-    data = find_mixture(folder, split="test", frames=frames)
+    return find_mixture(folder, split="test", frames=frames)
+
+
+def studied(folder, samples, thetas_of_sample, frames=3, **options):
+    data = stored(folder, samples, frames)
     (study,) = study_motion(Answers(samples, thetas_of_sample), data, device=CPU, **options)
     return study
 
