@@ -8,7 +8,11 @@ import time
 
 import pytest
 
+from blurcli import vid_evaluate, vid_train
 from blursynth.shards import ShardName, write_shard
+from blurvid.losses import PAPER_TERMS
+from blurvid.model import COMPONENTS, MODELS
+from blurvid.protocols import PROTOCOLS
 
 from ..conftest import make_sample
 
@@ -146,3 +150,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(shards, tmp_path):
     assert process.returncode == 130
     assert "--resume goes on from it" in out and "Traceback" not in err
     assert (tmp_path / "run/last.safetensors").exists()
+
+
+def test_the_command_offers_what_the_library_knows():
+    """Its choices are written out, so that --help need not wait for torch."""
+    assert set(vid_train.MODELS) == set(MODELS)
+    assert set(vid_train.COMPONENTS) == set(COMPONENTS)
+    assert set(vid_train.LOSS_TERMS) == set(PAPER_TERMS)
+    assert set(vid_evaluate.PROTOCOLS) == set(PROTOCOLS)
