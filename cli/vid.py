@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import errors
+from .vid_compare import compare
 from .vid_evaluate import evaluate
 from .vid_restore import restore
 from .vid_train import train
@@ -17,7 +18,7 @@ def blurvid() -> None:
     """Restore a video from one blurred image, and learn how from shards."""
 
 
-for command in (train, evaluate, restore):
+for command in (train, evaluate, restore, compare):
     blurvid.add_command(command)
 
 
