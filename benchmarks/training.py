@@ -46,7 +46,7 @@ from blurvid.ranks import Ranks
 from blurvid.run import Run
 from blurvid.run_folder import RunFolder
 from blurvid.state import new_state
-from blurvid.step import LOSS_TERMS, Stepper
+from blurvid.step import Stepper
 from blurvid.train import arrivals, make_stepper
 
 PLAIN, TRAIN = "plain fp32", "as train does"
@@ -111,7 +111,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         shards = options.shards or make_shards(Path(name), options.crop)
         spec = RunSpec(
-            ModelSpec(3, options.width),
+            ModelSpec("full", 3, options.width),
             DataSpec(shards, crop=options.crop, batch=options.batch, workers=options.workers),
             TrainSpec(steps=FOREVER),
         )
@@ -231,7 +231,7 @@ def judge(gain: float, waiting: float, device: torch.device) -> bool:
 
 def share_waiting(training: Training, rounds: int) -> float:
     """Of the loop of `train` with its workers, once it is under way."""
-    meter = Meter(LOSS_TERMS)
+    meter = Meter(training.run.loss_terms)
     for number, arrival in enumerate(meter.waiting_for(arrivals(training.run, 0))):
         size = len(arrival.made.keys)
         with meter.working():

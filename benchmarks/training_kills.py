@@ -307,7 +307,7 @@ def largest_difference(found: list[float], expected: list[float]) -> float:
 def relative_difference(out: Path, undisturbed: Path) -> float:
     """How far the weights are apart, in lengths of the way that the training took them."""
     compute = ComputeSpec("fp32").on(torch.device("cpu"))
-    begun = new_state(ModelSpec(3, WIDTH), seed=0, compute=compute).model.state_dict()
+    begun = new_state(ModelSpec("full", 3, WIDTH), seed=0, compute=compute).model.state_dict()
     one, two = (load_checkpoint(RunFolder(o).last).weights for o in (undisturbed, out))
     return distance(two, one) / distance(one, begun)
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from blurvid.model import ModelSpec, RestorationModel, build_model
+from blurvid.model import FrameModel, ModelSpec, build_model
 
 FORMAT_VERSION = 1
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -103,7 +103,7 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def load_model(path: Path, device: torch.device) -> RestorationModel:
+def load_model(path: Path, device: torch.device) -> FrameModel:
     """The model of a `best` or `last` file, on `device`, ready to restore (eval mode)."""
     checkpoint = load_checkpoint(path)
     model = _blank_model(checkpoint.spec)
@@ -161,7 +161,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return described, tensors
 
 
-def _blank_model(spec: ModelSpec) -> RestorationModel:
+def _blank_model(spec: ModelSpec) -> FrameModel:
     """A model whose weights are to be replaced; torch's generator stays as it is."""
     with torch.random.fork_rng(devices=[]):
         return build_model(spec)

@@ -49,9 +49,19 @@ class OptimizerSpec:
             raise ValueError(f"expected ema of at least 0 and below 1, found {self.ema}")
 
 
-def learning_rate(spec: OptimizerSpec, step: int, steps: int) -> float:
-    """Of the step after `step` of `steps`."""
-    return spec.learning_rate * SCHEDULES[spec.schedule](step / steps)
+def stage_at(step: int, steps: int, stages: int = 1) -> tuple[int, float]:
+    """The stage of the step after `step` of `steps`, and how much of that stage is done, in [0, 1).
+
+    The stages 0 ... stages - 1 follow each other, as equally long as can be.
+    """
+    stage = step * stages // steps
+    begin, end = (-(-number * steps // stages) for number in (stage, stage + 1))
+    return stage, (step - begin) / (end - begin)
+
+
+def learning_rate(spec: OptimizerSpec, done: float) -> float:
+    """Of a step before which that share of the run is done, or of its stage: each begins anew."""
+    return spec.learning_rate * SCHEDULES[spec.schedule](done)
 
 
 def new_optimizer(model: nn.Module) -> torch.optim.Adam:

@@ -14,8 +14,8 @@ from blurvid.batch import FRAME_ORDERS
 from blurvid.cache import ShardCache
 from blurvid.compute import Compute, ComputeSpec
 from blurvid.index import Mixture, data_sets_under, find_mixture, mix
-from blurvid.losses import PIXEL_COUNTS
-from blurvid.model import NAME, ModelSpec
+from blurvid.losses import BLIND, PAPER_TERMS, PIXEL_COUNTS
+from blurvid.model import ModelSpec, distinct
 from blurvid.optimizer import OptimizerSpec
 from blurvid.order import LAST_BATCH, Order
 from blurvid.remote import RemoteFolder
@@ -49,7 +49,8 @@ class DataSpec:
 @dataclass(frozen=True)
 class TrainSpec:
     """What is learnt, and for how long: `steps`, or else `epochs`. last_batch: what becomes of an
-    epoch's last samples where the batch does not divide them."""
+    epoch's last samples where the batch does not divide them. without: terms that are left out of
+    the paper's loss (Table 3): `pml` (all scales but the full one), `tcl`, `pt`."""
 
     epochs: int = 80
     steps: int | None = None
@@ -57,8 +58,10 @@ class TrainSpec:
     order: str = "given"
     photometric: str = "sum"
     seed: int = 0
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "without", distinct(self.without, PAPER_TERMS, "loss terms"))
         _refuse_below(self, epochs=1, steps=1, seed=0)
         _refuse_other(
             self, last_batch=LAST_BATCH, order=FRAME_ORDERS, photometric=PIXEL_COUNTS
@@ -92,6 +95,15 @@ class RunSpec:
     compute: ComputeSpec = ComputeSpec()
     report: ReportSpec = field(default_factory=ReportSpec)
 
+    def __post_init__(self) -> None:
+        name, training = self.model.name, self.training
+        if name in BLIND and (training.order != "given" or training.without):
+            raise ValueError(
+                f"expected order given and no loss terms left out for {name}, whose own loss is "
+                f"blind to the order of time, found order {training.order}, without "
+                f"{', '.join(training.without) or 'none'}"
+            )
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -123,20 +135,29 @@ def plan_run(spec: RunSpec) -> Plan:
     order = Order(
         train.shard_sizes, batch, training.seed, block=block, last=training.last_batch
     )
+    steps = training.steps or training.epochs * order.steps_per_epoch
+    if steps < spec.model.stages:
+        raise ValueError(
+            f"expected at least one step for each of the {spec.model.stages} stages of "
+            f"{spec.model.name}, found {steps}; choose more --steps"
+        )
     return Plan(
         train=train,
         test=_test_mixture(data, train),
         crop_hw=crop_hw,
         order=order,
-        steps=spec.training.steps or spec.training.epochs * order.steps_per_epoch,
+        steps=steps,
         validate_every=spec.report.validate_every or order.steps_per_epoch,
     )
 
 
 def run_name(spec: RunSpec) -> str:
-    """The name of a run folder that the user does not name: `full-3f-w32-given`."""
+    """The name of a run folder that the user does not name: `full-3f-w32-given`,
+    `light-no-itn-3f-w8-canonical`, `jin2018-7f-w32`."""
     model = spec.model
-    return f"{NAME}-{model.frames}f-w{model.width}-{spec.training.order}"
+    without = "".join(f"-no-{part}" for part in (*model.without, *spec.training.without))
+    order = "" if model.name in BLIND else f"-{spec.training.order}"
+    return f"{model.name}{without}-{model.frames}f-w{model.width}{order}"
 
 
 def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
@@ -159,6 +180,7 @@ def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
         "last batch": spec.training.last_batch,
         "order": spec.training.order,
         "photometric": spec.training.photometric,
+        "loss without": list(spec.training.without),
         "seed": spec.training.seed,
     }
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from blurvid.compute import Compute
 from blurvid.index import DataSet
-from blurvid.model import NAME, count_parameters
-from blurvid.optimizer import learning_rate
+from blurvid.losses import terms_of
+from blurvid.model import count_parameters
+from blurvid.optimizer import learning_rate, stage_at
 from blurvid.pace import duration
 from blurvid.plan import GIGABYTE, Plan, RunSpec, shaping
 from blurvid.ranks import Ranks
@@ -34,6 +35,11 @@ class Run:
     def shaping(self) -> dict[str, Any]:
         return shaping(self.spec, self.plan, self.compute)
 
+    @property
+    def loss_terms(self) -> tuple[str, ...]:
+        """The names of the terms of the loss, the total first."""
+        return terms_of(self.spec.model.name)
+
 
 def announce(run: Run, state: TrainState) -> None:
     """What will be done, before it is."""
@@ -53,8 +59,9 @@ def announce(run: Run, state: TrainState) -> None:
     else:
         tests = (f"{d.name}, {samples_of(d)}" for d in plan.test.data_sets)
         run.say(f"validation: {'; '.join(tests)}")
-    spec, parameters = run.spec.model, count_parameters(state.model)
-    run.say(f"model: {NAME}, {spec.frames} frames, width {spec.width}, {parameters:,} parameters")
+    run.say(f"model: {run.spec.model}, {count_parameters(state.model):,} parameters")
+    if state.model.stages > 1:
+        run.say(f"stages: {state.model.stages}, from the middle frame outwards, one after the other")
     run.say(
         f"steps: {plan.steps:,} ({plan.steps / order.steps_per_epoch:.4g} epochs of "
         f"{order.steps_per_epoch:,}), batch {order.batch}, {plan.crop_hw[1]}x{plan.crop_hw[0]} px"
@@ -80,12 +87,16 @@ def machine_of(run: Run) -> str:
 def log(run: Run, step: int, means: Mapping[str, float], record: Record) -> None:
     """A line, a row of metrics and events of the steps up to `step`."""
     steps, epoch = run.plan.steps, run.plan.epoch_of(step)
-    rate = learning_rate(run.spec.optimizer, step - 1, steps)
+    stages = run.spec.model.stages
+    stage, done = stage_at(step - 1, steps, stages)
+    rate = learning_rate(run.spec.optimizer, done)
     record.add("train", step, epoch, {**means, "learning_rate": rate})
     left_s = (steps - step) * run.plan.order.batch / means["images_per_s"]
+    total, *terms = (name for name in run.loss_terms if name != "reversed")
+    parts = ", ".join(f"{name} {means[name]:.4g}" for name in terms)
+    where = f"epoch {epoch}" if stages == 1 else f"epoch {epoch}  stage {stage + 1}/{stages}"
     run.say(
-        f"step {step:,}/{steps:,}  epoch {epoch}  loss {means['total']:.5g} "
-        f"(photometric {means['photometric']:.5g}, consistency {means['consistency']:.3g}, "
-        f"penalty {means['penalty']:.4g})  {means['images_per_s']:.3g} images/s, "
-        f"{means['waiting']:.0%} waiting for data, {duration(left_s)} to go"
+        f"step {step:,}/{steps:,}  {where}  loss {means[total]:.5g} ({parts})  "
+        f"{means['images_per_s']:.3g} images/s, {means['waiting']:.0%} waiting for data, "
+        f"{duration(left_s)} to go"
     )

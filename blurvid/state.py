@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from blurvid.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from blurvid.compute import Compute
-from blurvid.model import ModelSpec, RestorationModel, build_model
+from blurvid.model import FrameModel, ModelSpec, build_model
 from blurvid.optimizer import new_average, new_optimizer
 
 STEP = "step"
@@ -27,7 +27,7 @@ class TrainState:
     step: steps done. updates: those in which some sample could be read. validated: the step after which the test split was last looked at.
     best_psnr: of all validations, in dB. bad: what was said of samples that could not be read."""
 
-    model: RestorationModel
+    model: FrameModel
     optimizer: torch.optim.Adam
     average: AveragedModel | None
     step: int = 0
@@ -37,7 +37,7 @@ class TrainState:
     bad: list[str] = field(default_factory=list)
 
     @property
-    def judged(self) -> RestorationModel:
+    def judged(self) -> FrameModel:
         """The weights that are validated and kept as `best`."""
         return self.model if self.average is None else self.average.module
 
@@ -121,9 +121,9 @@ PROGRESS = {
 
 
 def optimizer_tensors(
-    model: RestorationModel, optimizer: torch.optim.Optimizer
+    model: FrameModel, optimizer: torch.optim.Optimizer
 ) -> dict[str, Tensor]:
-    """Adam's moments as `exp_avg/<name of the weight>`; none before the first step."""
+    """Adam's moments as `exp_avg/<name of the weight>`; none of weights that have not learnt yet."""
     return {
         f"{moment}/{name}": optimizer.state[parameter][moment]
         for name, parameter in model.named_parameters()
@@ -135,9 +135,11 @@ def optimizer_tensors(
 def load_optimizer_tensors(path: Path, state: TrainState, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `optimizer_tensors`."""
     weights = dict(state.model.named_parameters())
+    whole = state.model.stages == 1
+    learnt = [name for name in weights if whole or f"{STEP}/{name}" in tensors]
     shapes = {
-        f"{moment}/{name}": () if moment == STEP else weight.shape
-        for name, weight in weights.items()
+        f"{moment}/{name}": () if moment == STEP else weights[name].shape
+        for name in learnt
         for moment in MOMENTS
     }
     squares = (t for name, t in tensors.items() if name.startswith("exp_avg_sq/"))
@@ -147,6 +149,7 @@ def load_optimizer_tensors(path: Path, state: TrainState, tensors: Mapping[str, 
     moments = {
         number: {m: _laid_out_as(weight, tensors[f"{m}/{name}"]) for m in MOMENTS}
         for number, (name, weight) in enumerate(weights.items())
+        if name in learnt
     }
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
@@ -170,7 +173,7 @@ def load_average(
     average.n_averaged.fill_(updates)
 
 
-def _state_of(model: RestorationModel, compute: Compute, ema: float) -> TrainState:
+def _state_of(model: FrameModel, compute: Compute, ema: float) -> TrainState:
     model = compute.prepare(model)
     return TrainState(model, new_optimizer(model), new_average(model, ema))
 

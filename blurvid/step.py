@@ -3,47 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from blurvid.batch import Batch, unit_range
 from blurvid.compute import Compute
-from blurvid.losses import LossTerms, restoration_loss
-from blurvid.model import RestorationModel, pad_to_multiple
-from blurvid.optimizer import OptimizerSpec, learning_rate
+from blurvid.optimizer import OptimizerSpec, learning_rate, stage_at
 from blurvid.ranks import Ranks
+from blurvid.restoration import FrameModel, Restoration, pad_to_multiple
 from blurvid.state import TrainState
 from blurvid.stopped import TrainingStopped
 
-LOSS_TERMS = LossTerms._fields
+Loss = Callable[[Restoration, Tensor], NamedTuple]
 
 
 class Supervised(nn.Module):
     """Model and loss in one: blur (B, 3, H, W), frames (B, n, 3, H, W) -> (B, terms), the loss
-    terms of each sample in the order of `LossTerms`, float32."""
+    terms of each sample, the total first, float32."""
 
-    def __init__(self, model: RestorationModel, compute: Compute, *, photometric: str, order: str):
+    def __init__(self, model: FrameModel, compute: Compute, loss: Loss) -> None:
         super().__init__()
         self.model = model
         self._compute = compute
-        self._photometric = photometric
-        self._order = "invariant" if order == "invariant" else "given"
+        self._loss = loss
 
     def forward(self, blur: Tensor, frames: Tensor) -> Tensor:
         with self._compute.autocast():
             restoration = self.model(blur)
-        terms = restoration_loss(
-            restoration, frames, photometric=self._photometric, order=self._order
-        )
+        terms = self._loss(restoration, frames)
         return torch.stack([term.float() for term in terms], 1)
 
 
 class Stepper:
     """Takes the steps of a training: one `TrainState`, its part of the global batches.
 
-    steps: of the whole training, for the learning rate.
+    steps: of the whole training, for the learning rate and the stages. terms: the names of the
+    loss terms of `supervised`.
     """
 
     def __init__(
@@ -55,12 +53,13 @@ class Stepper:
         compute: Compute,
         ranks: Ranks,
         steps: int,
+        terms: Sequence[str],
     ) -> None:
         self._state, self._spec, self._ranks, self._steps = state, spec, ranks, steps
-        self._compute = compute
+        self._compute, self._terms = compute, terms
+        self._alone, self._stage = supervised, None
         if compute.compile:
             supervised.compile(dynamic=False)
-        self._supervised = ranks.together(supervised, compute.device)
 
     def take(self, batch: Batch, size: int) -> dict[str, float]:
         """One step on this rank's `batch` of a global batch of `size` samples; means of the loss
@@ -70,6 +69,9 @@ class Stepper:
         non-finite reaches the weights: TrainingStopped instead, on every rank.
         """
         state = self._state
+        stage, done = stage_at(state.step, self._steps, state.model.stages)
+        if stage != self._stage:
+            self._begin(stage)
         terms = self._loss_terms(batch)
         state.optimizer.zero_grad(set_to_none=True)
         (terms[:, 0].sum() * (self._ranks.count / size)).backward()
@@ -80,7 +82,7 @@ class Stepper:
             torch.nn.utils.clip_grads_with_norm_(
                 state.model.parameters(), self._spec.clip_norm, norm
             )
-        rate = learning_rate(self._spec, state.step, self._steps)
+        rate = learning_rate(self._spec, done)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         state.optimizer.step()
@@ -90,10 +92,17 @@ class Stepper:
         state.updates += 1
         return means
 
+    def _begin(self, stage: int) -> None:
+        """The ranks learn together those weights that learn in this stage."""
+        self._state.model.begin_stage(stage)
+        self._supervised = self._ranks.together(self._alone, self._compute.device)
+        self._stage = stage
+
     def _loss_terms(self, batch: Batch) -> Tensor:
         """(samples, terms). A rank without samples takes the step with a black image, whose loss
         does not count."""
-        blur, frames = (pad_to_multiple(unit_range(i)) for i in (batch.blur, batch.frames))
+        images = (unit_range(i) for i in (batch.blur, batch.frames))
+        blur, frames = (pad_to_multiple(i, self._state.model.stride) for i in images)
         blur = blur.contiguous(memory_format=self._compute.memory_format)
         return self._supervised(blur, frames)[: len(batch.keys)]
 
@@ -115,7 +124,7 @@ class Stepper:
                 f"the gradient of step {step} is not finite, in a batch of the samples "
                 f"{self._joined(batch.keys)}; begin anew with a smaller --lr"
             )
-        return {name: value / size for name, value in zip(LOSS_TERMS, sums, strict=True)}
+        return {name: value / size for name, value in zip(self._terms, sums, strict=True)}
 
     def _joined(self, keys: Sequence[str]) -> str:
         """Those of all ranks, in words."""

@@ -15,13 +15,14 @@ from blurvid.batch import FRAME_ORDERS, Assembly, Batch
 from blurvid.checkpoint import Damaged, load_checkpoint, written_whole
 from blurvid.compute import on_device
 from blurvid.interrupts import interruptions
+from blurvid.losses import loss_of
 from blurvid.pace import Meter, Pace
 from blurvid.plan import RunSpec, describe, plan_run
 from blurvid.ranks import Ranks
 from blurvid.run import RATES, Run, announce, log
 from blurvid.run_folder import Record, RunFolder
 from blurvid.state import TrainState, load_state, new_state, save_state
-from blurvid.step import LOSS_TERMS, Stepper, Supervised
+from blurvid.step import Stepper, Supervised
 from blurvid.stopped import TrainingStopped, Unreachable
 from blurvid.stream import BadSamples, Delivery, read_batches, with_shards_ahead
 from blurvid.validate import psnr_columns, share_refusals, validate
@@ -111,14 +112,14 @@ def opened_record(run: Run, state: TrainState) -> AbstractContextManager[Record 
     """The record of the run, for the rank that writes it."""
     if not run.ranks.first:
         return nullcontext()
-    columns = [*LOSS_TERMS, *RATES, *psnr_columns(run.spec.model.frames)]
+    columns = [*run.loss_terms, *RATES, *psnr_columns(run.spec.model.frames)]
     return Record(run.folder, columns, step=state.step)
 
 
 def take_steps(run: Run, state: TrainState, record: Record | None) -> None:
     """The loop: batch, step, log, validation, checkpoint."""
     stepper = make_stepper(run, state)
-    meter, saved = Meter(LOSS_TERMS), time.monotonic()
+    meter, saved = Meter(run.loss_terms), time.monotonic()
     pace = Pace(run.plan.steps - state.step, say=run.say) if on_cpu(run) else None
     bad = BadSamples(run.spec.data.max_bad, state.bad)
     state.bad = bad.sentences
@@ -145,16 +146,20 @@ def take_steps(run: Run, state: TrainState, record: Record | None) -> None:
 def make_stepper(run: Run, state: TrainState) -> Stepper:
     """What takes the steps of this run."""
     training = run.spec.training
-    supervised = Supervised(
-        state.model, run.compute, photometric=training.photometric, order=training.order
+    loss = loss_of(
+        run.spec.model.name,
+        photometric=training.photometric,
+        order=training.order,
+        without=training.without,
     )
     return Stepper(
         state,
-        supervised,
+        Supervised(state.model, run.compute, loss),
         spec=run.spec.optimizer,
         compute=run.compute,
         ranks=run.ranks,
         steps=run.plan.steps,
+        terms=run.loss_terms,
     )
 
 

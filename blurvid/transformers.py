@@ -1,16 +1,20 @@
 """What turns the middle frame's features and images into another frame's: spatial transformer
 (STN), local warping (LW), feature and image transformer networks (FTN, ITN; equation 1).
 
-Lists over scales run coarse to fine. Every transformer starts as the identity.
+Lists over scales run coarse to fine. Every transformer starts as the identity. Networks say how a
+frame moves (`Motion`); functions move features and images by it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from blurvid.blocks import channels, conv, predicting_conv
-from blurvid.warp import affine_warp, flow_warp
+from blurvid.warp import affine_warp, flow_warp, inverse_affine
 
 HIDDEN_CHANNELS = 32
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -54,36 +58,76 @@ class LocalWarping(nn.Module):
         return self.predict_flow(self.hide(feature))
 
 
+class Motion(NamedTuple):
+    """Where one frame's features and images are found in the middle frame's.
+
+    feature_thetas (B, scales, 2, 3) of FTN's STNs, flows of LW, one (B, 2, h, w) a scale in pixels,
+    image_thetas (B, scales, 2, 3) of ITN. What a model lacks has no scales.
+    """
+
+    feature_thetas: Tensor
+    flows: tuple[Tensor, ...]
+    image_thetas: Tensor
+
+    def inverse(self) -> Motion:
+        """That of the mirrored frame, if the motion is symmetric about the middle: thetas
+        inverted, flows negated (5.4.1)."""
+        return Motion(
+            inverse_affine(self.feature_thetas),
+            tuple(-flow for flow in self.flows),
+            inverse_affine(self.image_thetas),
+        )
+
+
 class FeatureTransformer(nn.Module):
-    """FTN of one frame: features U_e(s), a list of (B, C_s, h, w) -> for each scale the pair
-    STN(U_e(s)), LW(U_e(s)) (equation 1), and the thetas (B, scales, 2, 3)."""
+    """FTN of one frame: features U_e(s), a list of (B, C_s, h, w) -> thetas (B, scales, 2, 3) of
+    its STNs and flows of its LW; of 0 scales where it has none."""
 
-    def __init__(self, feature_channels: Sequence[int], width: int):
+    def __init__(
+        self, feature_channels: Sequence[int], width: int, *, stn: bool = True, lw: bool = True
+    ):
         super().__init__()
-        self.localise = nn.ModuleList(Localisation(c, width) for c in feature_channels)
-        self.local_warping = nn.ModuleList(LocalWarping(c, width) for c in feature_channels)
+        self.localise = nn.ModuleList(Localisation(c, width) for c in feature_channels if stn)
+        self.local_warping = nn.ModuleList(LocalWarping(c, width) for c in feature_channels if lw)
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-        thetas = [localise(feature) for localise, feature in zip(self.localise, features)]
-        flows = [flow_of(feature) for flow_of, feature in zip(self.local_warping, features)]
-        transformed = [
-            (affine_warp(feature, theta), flow_warp(feature, flow))
-            for feature, theta, flow in zip(features, thetas, flows)
-        ]
-        return transformed, torch.stack(thetas, 1)
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        flows = tuple(flow_of(feature) for flow_of, feature in zip(self.local_warping, features))
+        return _thetas(self.localise, features), flows
 
 
 class ImageTransformer(nn.Module):
-    """ITN of one frame: features that tell the motion, a list of (B, C_s, h, w), and as many
-    images (B, 3, h', w') -> the images warped by STNs, and the thetas (B, scales, 2, 3)."""
+    """ITN of one frame: features that tell the motion, a list of (B, C_s, h, w) -> thetas
+    (B, scales, 2, 3)."""
 
     def __init__(self, feature_channels: Sequence[int], width: int):
         super().__init__()
         self.localise = nn.ModuleList(Localisation(c, width) for c in feature_channels)
 
-    def forward(
-        self, features: Sequence[Tensor], images: Sequence[Tensor]
-    ) -> tuple[list[Tensor], Tensor]:
-        thetas = [localise(feature) for localise, feature in zip(self.localise, features)]
-        warped = [affine_warp(image, theta) for image, theta in zip(images, thetas)]
-        return warped, torch.stack(thetas, 1)
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return _thetas(self.localise, features)
+
+
+def transformed_features(features: Sequence[Tensor], motion: Motion) -> list[list[Tensor]]:
+    """U_t(s): for each feature U_e(s) (B, C_s, h, w) its STN(U_e(s)) and LW(U_e(s)), as far as the
+    motion has them (equation 1)."""
+    moved: list[list[Tensor]] = [[] for _ in features]
+    for scale, theta in enumerate(motion.feature_thetas.unbind(1)):
+        moved[scale].append(affine_warp(features[scale], theta))
+    for scale, flow in enumerate(motion.flows):
+        moved[scale].append(flow_warp(features[scale], flow))
+    return moved
+
+
+def transformed_images(images: Sequence[Tensor], motion: Motion) -> list[list[Tensor]]:
+    """I_t(s): each image (B, 3, h, w) as its STN moves it; an empty list where there is none."""
+    moved: list[list[Tensor]] = [[] for _ in images]
+    for scale, theta in enumerate(motion.image_thetas.unbind(1)):
+        moved[scale].append(affine_warp(images[scale], theta))
+    return moved
+
+
+def _thetas(localise: nn.ModuleList, features: Sequence[Tensor]) -> Tensor:
+    """(B, scales, 2, 3), one theta a net."""
+    if not localise:
+        return features[0].new_zeros(len(features[0]), 0, 2, 3, dtype=torch.float32)
+    return torch.stack([net(feature) for net, feature in zip(localise, features)], 1)

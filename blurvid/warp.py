@@ -39,6 +39,16 @@ def flow_warp(image: Tensor, flow: Tensor) -> Tensor:
     return _sample(image, grid)
 
 
+def inverse_affine(theta: Tensor) -> Tensor:
+    """(..., 2, 3) -> (..., 2, 3): the theta that undoes it, that of the inverted 3x3 matrix.
+
+    A theta that cannot be undone (its 2x2 part is singular) gives infinity or NaN, not an error.
+    """
+    (a, b, x), (c, d, y) = (row.unbind(-1) for row in theta.unbind(-2))
+    inverse = torch.stack((d, -b, b * y - d * x, -c, a, c * x - a * y), -1)
+    return (inverse / (a * d - b * c)[..., None]).unflatten(-1, (2, 3))
+
+
 def area_downsample(image: Tensor, factor: int) -> Tensor:
     """(..., C, H, W) -> (..., C, H / factor, W / factor): means of factor x factor pixels.
 

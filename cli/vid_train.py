@@ -12,12 +12,29 @@ from . import errors, params
 from . import vid_options as options
 
 
+MODELS = ("full", "light", "jin2018", "recurrent")
+COMPONENTS, LOSS_TERMS = ("ftn", "lw", "itn"), ("pml", "tcl", "pt")
+
+
 @click.command(short_help="Learn to restore from shards.")
 @params.shards
 @params.cache_gb
 @options.data
-@click.option("--out", type=options.FOLDER, help="Run folder. [runs/full-<frames>f-w<width>-<order>]")
+@click.option("--out", type=options.FOLDER, help="Run folder. [runs/<model>-<frames>f-w<width>-<order>]")
 @click.option("--resume", is_flag=True, help="Go on with the run in the run folder.")
+@click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    default="full",
+    show_default=True,
+    help="The paper's two, or one of those it is compared with.",
+)
+@click.option(
+    "--without",
+    type=click.Choice([*COMPONENTS, *LOSS_TERMS]),
+    multiple=True,
+    help="Leave a part of the paper's models or of its loss out (Table 3); may be repeated.",
+)
 @click.option(
     "--frames",
     type=click.Choice(["3", "7"]),
@@ -99,12 +116,17 @@ from . import vid_options as options
 def train(
     shards: Any, out: Path | None, resume: bool, device_name: str, **chosen: Any
 ) -> None:
-    """Train the paper's model on shards that blursynth made.
+    """Train the paper's model, or another, on shards that blursynth made.
 
     Reads the data sets under --shards that have enough frames, mixed; validates on their test
     split. Writes a run folder: options, metrics (CSV and TensorBoard), sample strips, and the
     checkpoints `best` and `last`. Ctrl-C saves; the same command with --resume goes on. Several GPUs:
     torchrun --nproc-per-node N --no-python blurvid train ...; --batch is that of all together.
+
+    --model: full; light, whose other frames share a decoder; jin2018 (Jin et al. 2018), which learns
+    from the middle frame outwards, the steps shared among its stages; recurrent (of the kind of
+    Purohit et al. 2019). --without ftn, lw, itn: feature STNs, local warping, image STNs; pml, tcl,
+    pt: all scales but the full one, transformation consistency, penalty.
 
     Example: blurvid train --shards shards/ --width 8 --steps 500 --out runs/small
     """
@@ -132,14 +154,20 @@ def _run_spec(shards: Any, chosen: dict[str, Any]) -> Any:
     def of(*names: str) -> list[Any]:
         return [chosen[name] for name in names]
 
+    def left_out(parts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(part for part in chosen["without"] if part in parts)
+
     cache = params.shard_cache(shards, chosen["cache_gb"])
     workers = chosen["workers"]
     if workers is None:
         workers = min(2, os.cpu_count() or 1)
     return RunSpec(
-        ModelSpec(int(chosen["frames"]), *of("width", "residual")),
+        ModelSpec(*of("model"), int(chosen["frames"]), *of("width", "residual"), left_out(COMPONENTS)),
         DataSpec(shards, *of("data", "crop", "batch"), workers, *of("block", "max_bad"), cache),
-        TrainSpec(*of("epochs", "steps", "last_batch", "order", "photometric", "seed")),
+        TrainSpec(
+            *of("epochs", "steps", "last_batch", "order", "photometric", "seed"),
+            left_out(LOSS_TERMS),
+        ),
         OptimizerSpec(*of("lr", "schedule", "clip_norm", "ema")),
         ComputeSpec(*of("precision", "compile")),
         ReportSpec(*of("log_every", "validate_every", "validate_samples", "keep", "profile")),

@@ -53,7 +53,7 @@ def test_what_is_saved_comes_back(tmp_path, model):
 
 
 def test_a_spec_that_lies_of_its_size_takes_no_memory(path):
-    spec = ModelSpec(3, 100_000).to_dict()
+    spec = ModelSpec("full", 3, 100_000).to_dict()
     _rewrite(path, described=lambda d: {**d, "model": spec})
     with pytest.raises(ValueError, match="expected .* of shape .* found"):
         load_model(path, CPU)
@@ -130,15 +130,15 @@ def _version(path):
 
 
 def _other_model(path):
-    _rewrite(path, described=lambda d: {**d, "model": {"name": "light", "width": 8}})
+    _rewrite(path, described=lambda d: {**d, "model": {"name": "deep", "width": 8}})
 
 
 def _other_width(path):
-    _rewrite(path, described=lambda d: {**d, "model": ModelSpec(3, 8).to_dict()})
+    _rewrite(path, described=lambda d: {**d, "model": ModelSpec("full", 3, 8).to_dict()})
 
 
 def _more_frames(path):
-    _rewrite(path, described=lambda d: {**d, "model": ModelSpec(7, 1).to_dict()})
+    _rewrite(path, described=lambda d: {**d, "model": ModelSpec("full", 7, 1).to_dict()})
 
 
 def _extra(path):
@@ -158,7 +158,7 @@ def _not_finite(path):
         (_cut, "not a whole safetensors file"),
         (_foreign, "no checkpoint that `blurvid train` wrote"),
         (_version, "expected a checkpoint of version 1, found 2"),
-        (_other_model, "not a checkpoint of a model known here: .*light"),
+        (_other_model, "not a checkpoint of a model known here: .*deep"),
         (_other_width, "expected .* of shape .* found"),
         (_more_frames, "weights are missing, among them"),
         (_extra, "1 weights too many, among them head.weight"),

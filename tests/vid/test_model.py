@@ -15,7 +15,13 @@ from blurvid.model import (
     count_parameters,
     pad_to_multiple,
 )
-from blurvid.transformers import FeatureTransformer, ImageTransformer
+from blurvid.transformers import (
+    FeatureTransformer,
+    ImageTransformer,
+    Motion,
+    transformed_features,
+    transformed_images,
+)
 from blurvid.warp import area_downsample
 
 FACTORS = (16, 8, 4, 2, 1)
@@ -146,14 +152,14 @@ def test_every_transformer_starts_as_the_identity():
     features = [random_image(2, 8, side, 2 * side) for side in (1, 2, 4, 8)]
     images = [random_image(2, 3, 2 * side, 4 * side) for side in (1, 2, 4, 8)]
     identity = torch.eye(2, 3).expand(2, 4, 2, 3)
-    transformed, thetas = FeatureTransformer([8] * 4, 32)(features)
-    assert torch.equal(thetas, identity)
-    for (by_stn, by_lw), feature in zip(transformed, features):
+    thetas, flows = FeatureTransformer([8] * 4, 32)(features)
+    motion = Motion(thetas, flows, ImageTransformer([8] * 4, 32)(features))
+    assert torch.equal(motion.feature_thetas, identity)
+    assert torch.equal(motion.image_thetas, identity)
+    for (by_stn, by_lw), feature in zip(transformed_features(features, motion), features):
         torch.testing.assert_close(by_stn, feature)
         torch.testing.assert_close(by_lw, feature)
-    warped, thetas = ImageTransformer([8] * 4, 32)(features, images)
-    assert torch.equal(thetas, identity)
-    for by_stn, image in zip(warped, images):
+    for (by_stn,), image in zip(transformed_images(images, motion), images):
         torch.testing.assert_close(by_stn, image)
 
 
@@ -337,7 +343,9 @@ def test_one_batch_is_learnt_by_heart():
 
 def test_a_spec_comes_back_from_its_dict():
     spec = ModelSpec(frames=7, width=8, residual=False)
-    assert spec.to_dict() == {"name": "full", "frames": 7, "width": 8, "residual": False}
+    assert spec.to_dict() == {
+        **{"name": "full", "frames": 7, "width": 8, "residual": False, "without": []}
+    }
     assert ModelSpec.from_dict(spec.to_dict()) == spec
 
 

@@ -17,6 +17,7 @@ from blurvid.batch import Batch
 from blurvid.checkpoint import load_checkpoint, load_model, save_checkpoint
 from blurvid.compute import Compute, ComputeSpec
 from blurvid.interrupts import interruptions
+from blurvid.losses import LossTerms, restoration_loss
 from blurvid.model import ModelSpec
 from blurvid.optimizer import OptimizerSpec, learning_rate, new_average
 from blurvid.order import Order
@@ -369,7 +370,7 @@ def test_every_order_and_loss_trains(shards, tmp_path, order, photometric):
 def test_any_crop_and_seven_frames_train(tmp_path, write_data_set):
     write_data_set(tmp_path, "dots", "train", [2], frames=7, size_hw=(40, 50))
     spec = replace(
-        _spec(tmp_path, steps=1), model=ModelSpec(7, 1), data=DataSpec(tmp_path, crop=37, batch=1)
+        _spec(tmp_path, steps=1), model=ModelSpec("full", 7, 1), data=DataSpec(tmp_path, crop=37, batch=1)
     )
     _train(spec, tmp_path / "run")
     assert load_model(tmp_path / "run/last.safetensors", CPU).spec.frames == 7
@@ -397,12 +398,12 @@ def test_epochs_count_when_steps_are_not_given(shards):
 
 
 def test_the_learning_rate_is_halved_at_a_half_and_at_three_quarters():
-    rates = [learning_rate(OptimizerSpec(1.0), step, 80) for step in range(80)]
+    rates = [learning_rate(OptimizerSpec(1.0), step / 80) for step in range(80)]
     assert rates == [1.0] * 40 + [0.5] * 20 + [0.25] * 20
 
 
 def test_the_cosine_schedule_falls_from_the_whole_rate_over_half_of_it_towards_none():
-    rates = [learning_rate(OptimizerSpec(2.0, "cosine"), step, 80) for step in range(80)]
+    rates = [learning_rate(OptimizerSpec(2.0, "cosine"), step / 80) for step in range(80)]
     assert rates[0] == 2.0 and rates[40] == pytest.approx(1.0)
     assert all(after < before for before, after in pairwise(rates))
     assert 0 < rates[-1] < 0.002
@@ -411,7 +412,7 @@ def test_the_cosine_schedule_falls_from_the_whole_rate_over_half_of_it_towards_n
 def test_the_seed_alone_decides_the_first_weights():
     def weights(seed):
         torch.rand(seed + 1)  # what was drawn before does not matter
-        state = new_state(ModelSpec(3, 1), seed=seed, compute=Compute(CPU))
+        state = new_state(ModelSpec("full", 3, 1), seed=seed, compute=Compute(CPU))
         return torch.cat([p.flatten() for p in state.model.parameters()])
 
     assert torch.equal(weights(0), weights(0))
@@ -523,10 +524,10 @@ def test_an_epoch_that_keeps_its_last_batch_takes_every_sample_once(shards, tmp_
 def _stepper_and_batch():
     """A training of one step, and three samples for it."""
     compute, images = Compute(CPU), torch.randint(256, (3, 4, 3, 32, 32), dtype=torch.uint8)
-    state = new_state(ModelSpec(3, 1), seed=0, compute=compute)
-    supervised = Supervised(state.model, compute, photometric="sum", order="given")
-    spec, ranks = OptimizerSpec(), Ranks()
-    stepper = Stepper(state, supervised, spec=spec, compute=compute, ranks=ranks, steps=1)
+    state = new_state(ModelSpec("full", 3, 1), seed=0, compute=compute)
+    supervised = Supervised(state.model, compute, restoration_loss)
+    options = {"spec": OptimizerSpec(), "compute": compute, "ranks": Ranks(), "steps": 1}
+    stepper = Stepper(state, supervised, terms=LossTerms._fields, **options)
     return stepper, state, Batch(images, ("a", "b", "c"))
 
 
