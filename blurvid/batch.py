@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -53,20 +53,25 @@ class Batch:
 @dataclass(frozen=True)
 class Assembly:
     """How the samples of a batch become tensors. crop_hw: the size cut out at random. frames: of
-    each sample. frames_in_order: the frames of a sample, turned to the
-    direction that is trained on."""
+    each sample. frames_in_order: the frames of a sample, turned to the direction that is trained
+    on. flip: mirror each sample left to right, and upside down, by the toss of a coin each."""
 
     crop_hw: tuple[int, int]
     frames: int
     seed: int
     frames_in_order: Callable[[Sample], np.ndarray]
+    flip: bool = False
 
     def __call__(self, samples: Iterable[Sample], batch: GlobalBatch) -> Batch:
         """samples: those of `batch`'s that could be read, each let go before the next is decoded."""
         images = np.empty((len(batch.numbers), 1 + self.frames, 3, *self.crop_hw), np.uint8)
         keys: list[str] = []
         for sample in samples:
-            window = self._window(sample, sample_rng(self.seed, batch.epoch, sample.key))
+            rng = sample_rng(self.seed, batch.epoch, sample.key)
+            window = self._window(sample, rng)
+            if self.flip:
+                across, upside_down = rng.integers(2, size=2).tolist()
+                sample = flipped(sample, across=across, upside_down=upside_down)
             stored = (sample.blur, *self.frames_in_order(sample))
             write_planes([image[window] for image in stored], images[len(keys)])
             keys.append(sample.key)
@@ -133,6 +138,25 @@ def points_backward(direction: Sequence[float]) -> bool:
     """Whether the first component of magnitude above 0.25 is negative; none: as stored."""
     clear = [component for component in direction if abs(component) > DIRECTION_THRESHOLD]
     return bool(clear) and clear[0] < 0
+
+
+def flipped(sample: Sample, *, across: bool, upside_down: bool) -> Sample:
+    """The sample seen in a mirror: left and right changed, or top and bottom; its `direction` too,
+    the other metadata stay.
+
+    A turn of the camera about y, or a move in x, changes its sign left to right, that about x, or
+    a move in y, upside down, a roll in either mirror: (y, x, z) and (x, y, 0) alike.
+    """
+    rows = slice(None, None, -1 if upside_down else 1)
+    columns = slice(None, None, -1 if across else 1)
+    signs = (-1 if across else 1, -1 if upside_down else 1, -1 if across != upside_down else 1)
+    direction = [sign * d for sign, d in zip(signs, sample.meta["direction"], strict=True)]
+    return replace(
+        sample,
+        blur=sample.blur[rows, columns],
+        frames=sample.frames[:, rows, columns],
+        meta={**sample.meta, "direction": direction},
+    )
 
 
 FRAME_ORDERS = {

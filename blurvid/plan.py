@@ -50,7 +50,8 @@ class DataSpec:
 class TrainSpec:
     """What is learnt, and for how long: `steps`, or else `epochs`. last_batch: what becomes of an
     epoch's last samples where the batch does not divide them. without: terms that are left out of
-    the paper's loss (Table 3): `pml` (all scales but the full one), `tcl`, `pt`."""
+    the paper's loss (Table 3): `pml` (all scales but the full one), `tcl`, `pt`. flip: samples
+    are mirrored at random, left to right and upside down."""
 
     epochs: int = 80
     steps: int | None = None
@@ -59,6 +60,7 @@ class TrainSpec:
     photometric: str = "sum"
     seed: int = 0
     without: tuple[str, ...] = ()
+    flip: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "without", distinct(self.without, PAPER_TERMS, "loss terms"))
@@ -181,6 +183,7 @@ def shaping(spec: RunSpec, plan: Plan, compute: Compute) -> dict[str, Any]:
         "order": spec.training.order,
         "photometric": spec.training.photometric,
         "loss without": list(spec.training.without),
+        "flip": spec.training.flip,
         "seed": spec.training.seed,
     }
 

@@ -168,7 +168,9 @@ def arrivals(run: Run, start: int) -> Iterator[Delivery[Batch] | Exception]:
     not come, why, as the last one: the other ranks must learn of it before it is raised."""
     training, plan = run.spec.training, run.plan
     frame_order = FRAME_ORDERS[training.order]
-    assembly = Assembly(plan.crop_hw, plan.train.frames, training.seed, frame_order)
+    assembly = Assembly(
+        plan.crop_hw, plan.train.frames, training.seed, frame_order, flip=training.flip
+    )
     slices = (
         replace(batch, numbers=run.ranks.slice_of(batch.numbers))
         for batch in plan.order.batches(start, plan.steps)

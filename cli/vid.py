@@ -7,6 +7,7 @@ import click
 from . import errors
 from .vid_compare import compare
 from .vid_evaluate import evaluate
+from .vid_motion import motion
 from .vid_restore import restore
 from .vid_train import train
 
@@ -18,7 +19,7 @@ def blurvid() -> None:
     """Restore a video from one blurred image, and learn how from shards."""
 
 
-for command in (train, evaluate, restore, compare):
+for command in (train, evaluate, restore, motion, compare):
     blurvid.add_command(command)
 
 

@@ -60,6 +60,7 @@ COMPONENTS, LOSS_TERMS = ("ftn", "lw", "itn"), ("pml", "tcl", "pt")
     help="What becomes of an epoch's last samples where the batch does not divide them.",
 )
 @click.option("--crop", type=int, help="Side of the random crops. [the smallest size in the data]")
+@click.option("--flip", is_flag=True, help="Mirror samples at random, across and upside down.")
 @click.option("--lr", default=1e-4, show_default=True, help="Learning rate at the beginning.")
 @click.option(
     "--schedule",
@@ -167,6 +168,7 @@ def _run_spec(shards: Any, chosen: dict[str, Any]) -> Any:
         TrainSpec(
             *of("epochs", "steps", "last_batch", "order", "photometric", "seed"),
             left_out(LOSS_TERMS),
+            *of("flip"),
         ),
         OptimizerSpec(*of("lr", "schedule", "clip_norm", "ema")),
         ComputeSpec(*of("precision", "compile")),

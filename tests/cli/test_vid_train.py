@@ -56,6 +56,17 @@ def test_a_training_says_what_it_does_and_fills_a_run_folder_of_its_own_name(
     assert (tmp_path / "runs/full-3f-w1-given/best.safetensors").exists()
 
 
+def test_every_model_is_trained_by_its_name_and_parts_are_left_out_by_theirs(blurvid, shards):
+    for options, name in (
+        (("--model", "light", "--without", "itn", "--without", "pt"), "light-no-itn-no-pt-3f-w1-given"),
+        (("--model", "recurrent", "--flip"), "recurrent-3f-w1"),
+        (("--model", "jin2018"), "jin2018-3f-w1"),
+    ):
+        code, out, err = blurvid("train", "--shards", shards, "--steps", 2, *SMALL, *options)
+        assert (code, err) == (0, "") and f"finished: runs/{name}\n" in out
+    assert "stages: 2, from the middle frame outwards" in out and "stage 2/2" in out
+
+
 def test_the_same_command_again_asks_for_resume_and_goes_on_with_it(blurvid, shards):
     command = ("train", "--shards", shards, "--steps", 2, "--out", "run", *SMALL)
     assert blurvid(*command)[0] == 0
@@ -74,6 +85,9 @@ def test_the_same_command_again_asks_for_resume_and_goes_on_with_it(blurvid, sha
         (("--crop", 64), "expected a crop of at most 32"),
         (("--batch", 99), "batch of 99 samples, found 4 samples"),
         (("--lr", -1), "learning rate above 0"),
+        (("--model", "jin2018", "--without", "lw"), "leave out lw, found jin2018"),
+        (("--model", "jin2018", "--order", "canonical"), "blind to the order of time"),
+        (("--model", "recurrent", "--without", "pt"), "blind to the order of time"),
         (("--resume",), "holds no run to resume"),
     ],
 )

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from blursynth.rotation import matrices, quat_from_euler, rotation_vector_deg
+from blursynth.windows import direction_of
 from blurvid.batch import (
     FRAME_ORDERS,
     Assembly,
     Batch,
     evenly_spaced,
+    flipped,
     frames_as_stored,
     frames_canonical,
     points_backward,
@@ -22,8 +25,8 @@ from blurvid.order import GlobalBatch, Order
 from blurvid.stream import read_batches
 
 
-def _assembly(crop_hw=(16, 20), seed=0, order="given", frames=3):
-    return Assembly(crop_hw, frames, seed, FRAME_ORDERS[order])
+def _assembly(crop_hw=(16, 20), seed=0, order="given", frames=3, flip=False):
+    return Assembly(crop_hw, frames, seed, FRAME_ORDERS[order], flip)
 
 
 def _assembled(samples, *, epoch=0, **options):
@@ -73,6 +76,87 @@ def test_the_first_clear_component_of_the_direction_must_be_positive():
     assert points_backward([-0.3, 5, 5])
     assert points_backward([-0.25, -0.3, 5])
     assert not points_backward([-0.25, -0.25, 0.25])  # none is clear: as stored
+
+
+# --- mirrors ---
+
+MIRRORS = [(True, False), (False, True), (True, True)]
+
+
+def _mirrored_quat(quat, across, upside_down):
+    """The orientation in the mirrored world of the camera whose picture is the mirrored one."""
+    mirror = np.diag([-1.0 if across else 1.0, -1.0 if upside_down else 1.0, 1.0])
+    turned = mirror @ matrices(quat[None])[0] @ mirror
+    trace = np.sqrt(1 + np.trace(turned)) / 2
+    axis = [turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]]
+    return np.array([trace, *np.array(axis) / (4 * trace)])
+
+
+@pytest.mark.parametrize(("across", "upside_down"), MIRRORS)
+def test_a_mirrored_panorama_sample_has_the_direction_of_the_mirrored_world(
+    make_sample, across, upside_down
+):
+    first = quat_from_euler(np.array([3.0, -20.0, 7.0]))
+    last = quat_from_euler(np.array([-4.0, -12.0, 1.0]))
+    direction = rotation_vector_deg(first, last)[[1, 0, 2]]
+    sample = make_sample(0, direction=direction.tolist())
+    mirrored = (_mirrored_quat(q, across, upside_down) for q in (first, last))
+    expected = rotation_vector_deg(*mirrored)[[1, 0, 2]]
+    found = flipped(sample, across=across, upside_down=upside_down).meta["direction"]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert np.abs(expected).min() > 1
+
+
+@pytest.mark.parametrize(("across", "upside_down"), MIRRORS)
+def test_a_mirrored_video_sample_has_the_direction_of_the_mirrored_film(
+    picture, make_sample, across, upside_down
+):
+    wide = picture(140, 160)
+    film = np.stack([wide[4 + k : 132 + k, 20 - 3 * k : 148 - 3 * k] for k in range(5)])
+    sample = make_sample(0, frames=5, direction=direction_of(film))
+    sample = replace(sample, blur=film[2], frames=film)
+    mirrored = flipped(sample, across=across, upside_down=upside_down)
+    expected = direction_of(np.ascontiguousarray(mirrored.frames))
+    np.testing.assert_allclose(mirrored.meta["direction"], expected, rtol=0.25)
+    assert np.abs(expected[:2]).min() > 1
+
+
+@pytest.mark.parametrize(("across", "upside_down"), MIRRORS)
+@pytest.mark.parametrize("direction", [[3, 1, 0], [-3, 9, 0], [0.1, -1, 5], [0, 0.2, -1]])
+def test_canonical_order_obeys_mirrors(make_sample, direction, across, upside_down):
+    """A mirrored sample and its mirrored reversal are one film, turned to the mirrored side."""
+    sample = make_sample(0, direction=direction)
+    one, two = (
+        flipped(s, across=across, upside_down=upside_down) for s in (sample, _reversal(sample))
+    )
+    assert np.array_equal(frames_canonical(one), frames_canonical(two))
+    ahead = one.frames if not points_backward(one.meta["direction"]) else one.frames[::-1]
+    assert np.array_equal(frames_canonical(one), ahead)
+
+
+def test_a_mirror_across_turns_a_film_that_moves_across(make_sample):
+    """Which frame comes first depends on what is seen, not on how it was stored."""
+    sample = make_sample(0, direction=[3, 0, 0])
+    mirrored = flipped(sample, across=True, upside_down=False)
+    assert np.array_equal(frames_canonical(mirrored), sample.frames[::-1, :, ::-1])
+    upside_down = flipped(sample, across=False, upside_down=True)
+    assert np.array_equal(frames_canonical(upside_down), sample.frames[:, ::-1])
+
+
+def test_flips_are_drawn_for_the_sample_and_leave_the_crops_alone(make_sample):
+    sample = make_sample(0, direction=[3, 1, 0])
+    seen = set()
+    for epoch in range(40):
+        plain = _assembled([sample], epoch=epoch, crop_hw=(32, 40)).images[0].numpy()
+        mirrored = _assembled([sample], epoch=epoch, crop_hw=(32, 40), flip=True).images[0].numpy()
+        (which,) = [
+            (rows, columns)
+            for rows in (1, -1)
+            for columns in (1, -1)
+            if np.array_equal(mirrored, plain[..., ::rows, ::columns])
+        ]
+        seen.add(which)
+    assert len(seen) == 4
 
 
 def test_a_batch_has_channels_before_rows_and_time_before_channels(make_sample):

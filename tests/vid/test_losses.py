@@ -4,8 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from blurvid.losses import consistency_loss, penalty_loss, photometric_loss, restoration_loss
-from blurvid.model import Restoration
+from blurvid.losses import (
+    consistency_loss,
+    loss_of,
+    pair_loss,
+    penalty_loss,
+    photometric_loss,
+    recurrent_loss,
+    restoration_loss,
+    stage_loss,
+    terms_of,
+    total_variation,
+)
+from blurvid.restoration import Restoration
 
 FACTORS = (16, 8, 4, 2, 1)
 SIZE_HW = (32, 64)
@@ -218,3 +229,127 @@ def test_the_loss_refuses_another_number_of_frames():
 def test_the_loss_refuses_an_unknown_option(option, sentence):
     with pytest.raises(ValueError, match=sentence):
         restoration_loss(random_restoration(3), random_frames(3), **option)
+
+
+# --- Table 3: terms that are left out --------------------------------------------------------
+
+
+@pytest.mark.parametrize("without", [(), ("tcl",), ("pt",), ("pt", "tcl"), ("pml",)])
+@pytest.mark.parametrize("order", ["given", "invariant"])
+def test_a_term_that_is_left_out_is_absent_from_the_total(without, order):
+    restoration, frames = random_restoration(3), random_frames(3)
+    frames[1] = frames[1].flip(0)
+    terms = restoration_loss(restoration, frames, without=without, order=order)
+    scales = restoration.images[-1:] if "pml" in without else restoration.images
+    turned = [f.flip(0) if r else f for f, r in zip(frames, terms.reversed, strict=True)]
+    photometric = photometric_loss(scales, torch.stack(turned))
+    torch.testing.assert_close(terms.photometric, photometric)
+    assert bool(terms.consistency.any()) == ("tcl" not in without)
+    assert bool(terms.penalty.any()) == ("pt" not in without)
+    total = terms.photometric + 1000 * terms.consistency + 0.5 * terms.penalty
+    torch.testing.assert_close(terms.total, total)
+
+
+def test_the_invariant_direction_is_chosen_by_the_terms_that_are_there():
+    """Far overshooting, the penalty alone decides for the other direction."""
+    frames = random_frames(3, batch=1)
+    full = frames + 0.55 * (frames - frames.flip(1)) - 0.35
+    still = random_thetas(3, batch=1)
+    for without in ((), ("pt",), ("pml",), ("pml", "pt")):
+        restoration = Restoration(at_scales(full), still, still)
+        found = restoration_loss(restoration, frames, order="invariant", without=without)
+        both = [
+            restoration_loss(restoration, f, without=(*without, "tcl")).total
+            for f in (frames, frames.flip(1))
+        ]
+        assert found.reversed.item() == bool(both[1] < both[0])
+
+
+def test_without_multiple_scales_the_loss_stays_bounded_below():
+    frames = random_frames(7, batch=4)
+    mirrored = frames.flip(1)
+    bound = -0.5 * (frames - mirrored).abs().flatten(1).sum(1)
+    still = random_thetas(7, batch=4)
+    for scale in (-100, 0, 0.1, 10, 1000):
+        full = frames + scale * (frames - mirrored)
+        restoration = Restoration(at_scales(full), still, still)
+        total = restoration_loss(restoration, frames, without=("pml", "tcl")).total
+        assert (total >= bound - 1e-6 * bound.abs()).all()
+
+
+# --- losses that are blind to the order of time ----------------------------------------------
+
+
+def pair_loss_slowly(predicted, frames):
+    """Of one sample, by a loop over its pairs."""
+    total = 0.0
+    for i in range(len(frames) // 2):
+        j = len(frames) - 1 - i
+        (p, q), (x, y) = ((a[i].numpy(), a[j].numpy()) for a in (predicted, frames))
+        total += np.abs(np.abs(p + q) - np.abs(x + y)).sum()
+        total += np.abs(np.abs(p - q) - np.abs(x - y)).sum()
+    return total
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_pair_loss_is_what_a_loop_over_the_pairs_finds(count):
+    predicted, frames = 2 * random_frames(count, seed=1) - 0.5, random_frames(count)
+    expected = [pair_loss_slowly(p, x) for p, x in zip(predicted, frames)]
+    np.testing.assert_allclose(pair_loss(predicted, frames).numpy(), expected, rtol=1e-12)
+
+
+def test_the_pair_loss_is_blind_to_the_order_of_each_pair_and_to_nothing_else():
+    frames = random_frames(7)
+    swapped = frames.clone()
+    swapped[:, [1, 5]] = swapped[:, [5, 1]]
+    zero = torch.zeros(2, dtype=torch.float64)
+    for answer in (frames, frames.flip(1), swapped):
+        torch.testing.assert_close(pair_loss(answer, frames), zero)
+    shuffled = frames[:, [1, 0, 2, 3, 4, 5, 6]]
+    assert (pair_loss(shuffled, frames) > 1).all()
+
+
+def stage(frames):
+    """A restoration of these frames alone."""
+    none = torch.zeros(len(frames), frames.shape[1] - 1, 0, 2, 3)
+    return Restoration((frames,), none, none)
+
+
+def test_a_stage_learns_its_outermost_pair_or_the_middle_frame():
+    predicted, frames = random_frames(7, seed=1), random_frames(7)
+    middle = stage_loss(stage(predicted[:, 3:4]), frames)
+    expected = (predicted[:, 3] - frames[:, 3]).abs().flatten(1).sum(1)
+    torch.testing.assert_close(middle.total, expected)
+    pair = stage_loss(stage(predicted[:, 1:6]), frames)
+    torch.testing.assert_close(pair.total, pair_loss(predicted[:, [1, 5]], frames[:, [1, 5]]))
+    assert not pair.middle.any() and not middle.pairs.any()
+
+
+def test_the_recurrent_loss_is_the_sum_of_its_parts():
+    predicted, frames = random_frames(3, seed=1), random_frames(3)
+    flows = tuple(random_tensor(2, 2, 2, 8 * k, 12 * k, seed=k) for k in (1, 2))
+    terms = recurrent_loss(stage(predicted)._replace(flows=flows), frames)
+    expected = (predicted[:, 1] - frames[:, 1]).abs().flatten(1).sum(1)
+    expected = expected + pair_loss(predicted, frames)
+    expected = expected + 0.02 * sum(total_variation(flow) for flow in flows)
+    torch.testing.assert_close(terms.total, expected)
+
+
+def test_the_total_variation_counts_each_step_of_a_ramp():
+    ramp = torch.zeros(1, 2, 2, 5, 7)
+    ramp[0, 1, 0] = 3 * torch.arange(7.0) + 10 * torch.arange(5.0)[:, None]
+    assert total_variation(ramp).item() == 3 * 6 * 5 + 10 * 4 * 7
+    assert not total_variation(torch.full((1, 2, 2, 5, 7), 4.0)).any()
+
+
+@pytest.mark.parametrize("name", ["full", "light", "jin2018", "recurrent"])
+def test_mean_divides_every_loss_by_the_full_scale_pixels(name):
+    frames = random_frames(3)
+    flows = (random_tensor(2, 2, 2, 8, 12),)
+    restoration = random_restoration(3)._replace(flows=flows)
+    totals = [
+        loss_of(name, photometric=p, order="given", without=())(restoration, frames)[0]
+        for p in ("sum", "mean")
+    ]
+    torch.testing.assert_close(totals[0], totals[1] * SIZE_HW[0] * SIZE_HW[1])
+    assert terms_of(name)[0] == "total"

@@ -24,7 +24,7 @@ from blurvid.transformers import (
 )
 from blurvid.warp import area_downsample
 
-FACTORS = (16, 8, 4, 2, 1)
+from .layer_table import FACTORS, all_layers
 
 
 def small_model(frames=3, width=4, residual=True, seed=0):
@@ -43,68 +43,6 @@ def moving_scene(batch, size, seed):
     scene = F.interpolate(noise, size=size + 16, mode="bicubic").clamp(0, 1)
     path = [scene[..., 8 : 8 + size, 4 + k : 4 + k + size] for k in range(9)]
     return torch.stack(path, 1).mean(1), torch.stack(path[::4], 1)
-
-
-# The layer table of section 1.3 once more, in plain numbers.
-
-
-def scaled(base, width):
-    return max(4, round(base * width / 32))
-
-
-def dense_layers(inputs, width, positions):
-    for base in (128, 128, 96, 64, 32):
-        yield inputs, scaled(base, width), 9, positions
-        inputs += scaled(base, width)
-
-
-def decoder_layers(bottleneck, skips, width, size):
-    """Rows of (inputs, outputs, kernel area, positions); a deconvolution's positions are those
-    of its input."""
-    feature = bottleneck
-    for k, (base, skip) in enumerate(zip((256, 128, 64, 32, 32), skips)):
-        here, before = (size // FACTORS[k]) ** 2, (size // FACTORS[k] // 2) ** 2
-        yield feature, scaled(base, width), 16, before
-        if k > 0:
-            yield 3, 3, 16, before
-        image = 3 if k > 0 else 0
-        yield from dense_layers(scaled(base, width) + image + skip, width, here)
-        feature = scaled(32, width)
-        yield feature, 3, 9, here
-    outs = [scaled(base, width) for base in (128, 128, 128, 96, 64, 32)] + [3]
-    for inputs, outputs in zip([feature + 3, *outs[:-1]], outs):
-        yield inputs, outputs, 9, size**2
-
-
-def localisation_layers(inputs, width, side):
-    hidden = scaled(32, width)
-    yield inputs, hidden, 9, (side // 2) ** 2
-    yield hidden, hidden, 9, (side // 4) ** 2
-    yield hidden, 6, 1, 1
-
-
-def non_middle_layers(width, size):
-    c = {s: scaled(16 * s, width) for s in (2, 4, 8, 16, 32)}
-    for s in (2, 4, 8, 16, 32):
-        yield from localisation_layers(c[s], width, size // s)
-        yield c[s], scaled(32, width), 9, (size // s) ** 2
-        yield scaled(32, width), 2, 9, (size // s) ** 2
-    for s in (16, 8, 4, 2, 2):
-        yield from localisation_layers(c[s], width, size // s)
-    skips = [3 * c[16] + 3, 3 * c[8] + 3, 3 * c[4] + 3, 3 * c[2] + 3, 3]
-    yield from decoder_layers(3 * c[32], skips, width, size)
-
-
-def all_layers(frames, width, size=256):
-    inputs = 3
-    for s, base in ((2, 32), (4, 64), (8, 128), (16, 256), (32, 512)):
-        yield inputs, scaled(base, width), 9, (size // s) ** 2
-        yield scaled(base, width), scaled(base, width), 9, (size // s) ** 2
-        inputs = scaled(base, width)
-    skips = [scaled(base, width) for base in (256, 128, 64, 32)] + [0]
-    yield from decoder_layers(scaled(512, width), skips, width, size)
-    for _ in range(frames - 1):
-        yield from non_middle_layers(width, size)
 
 
 @pytest.mark.parametrize("frames, width", [(3, 32), (3, 8), (7, 8), (3, 1)])

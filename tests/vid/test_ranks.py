@@ -144,6 +144,18 @@ def test_two_ranks_learn_and_validate_as_one_does(shards, one, tmp_path):
     assert _distance(_state(one).weights, _state(tmp_path / "two").weights) < 1e-3
 
 
+def test_two_ranks_take_the_stages_of_a_training_as_one_does(shards, tmp_path):
+    """Other weights learn in each stage, which the ranks must agree on anew."""
+    spec = _spec(shards, steps=4)
+    spec = replace(spec, model=ModelSpec("jin2018", width=1))
+    train(spec, RunFolder(tmp_path / "one"), device=torch.device("cpu"), say=lambda line: None)
+    done = _together(2, shards, tmp_path / "two", "--model", "jin2018", steps=4)
+    assert done.returncode == 0, done.stderr
+    one, two = _state(tmp_path / "one"), _state(tmp_path / "two")
+    assert one.optimizer.keys() == two.optimizer.keys()
+    assert _distance(one.weights, two.weights) < 1e-3
+
+
 def test_a_run_of_one_rank_goes_on_with_two(shards, one, tmp_path):
     def stop(line):
         if line.startswith("step 2/"):

@@ -110,6 +110,36 @@ def test_the_flow_gradient_is_the_numerical_one():
     assert torch.autograd.gradcheck(flow_warp, (image, flow))
 
 
+def test_the_gradient_through_an_inverse_theta_is_the_numerical_one():
+    """The light model's later frames: the inverse of an earlier frame's theta as 3x3."""
+
+    def warp_back(image, theta):
+        last_row = torch.tensor([[[0.0, 0.0, 1.0]]], dtype=theta.dtype).expand(len(theta), 1, 3)
+        return affine_warp(image, torch.linalg.inv(torch.cat((theta, last_row), 1))[:, :2])
+
+    image = random_image(2, 2, 4, 7).requires_grad_()
+    theta = (IDENTITY.double() + 0.2 * (random_image(2, 2, 3, seed=5) - 0.5)).requires_grad_()
+    assert torch.autograd.gradcheck(warp_back, (image, theta))
+
+
+def test_the_gradient_through_a_negated_flow_is_the_numerical_one():
+    """The light model's later frames: the negative of an earlier frame's flow."""
+    image = random_image(2, 2, 4, 7).requires_grad_()
+    flow = (2 * random_image(2, 2, 4, 7, seed=6) - 1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda i, f: flow_warp(i, -f), (image, flow))
+
+
+def test_an_inverse_theta_undoes_a_warp_inside_of_a_smooth_non_square_image():
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(80.0), indexing="ij")
+    image = torch.stack((torch.sin(x / 9 + y / 14), torch.cos(y / 8 - x / 17)))[None].double()
+    theta = torch.tensor([[[1.02, 0.05, 0.06], [-0.04, 0.97, -0.05]]], dtype=torch.float64)
+    square = torch.cat((theta, torch.tensor([[[0.0, 0, 1]]], dtype=torch.float64)), 1)
+    back = affine_warp(affine_warp(image, theta), torch.linalg.inv(square)[:, :2])
+    inside = (..., slice(8, -8), slice(8, -8))
+    torch.testing.assert_close(back[inside], image[inside], rtol=0, atol=0.01)
+    assert (affine_warp(image, theta) - image)[inside].abs().max() > 0.2
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3e38, -3e38])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_a_diverged_motion_gives_finite_pixels_and_gradients(value, dtype):
