@@ -17,6 +17,7 @@ from .rotation import matrices, slerp
 
 MOST_FRAMES = 10_001
 
+
 def homography(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
     """(3, 3) float64 H with x_j ~ H x_i in homogeneous pixels: H = K R_j^T R_i K^-1.
 
@@ -59,6 +60,20 @@ def visible(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
     farthest = np.array([width, height]) - 0.5
     with np.errstate(invalid="ignore"):
         return np.all((xy >= 0.5 - 1e-6) & (xy <= farthest + 1e-6), axis=-1)
+
+
+def blur_length_px(meta: Mapping[str, Any]) -> float:
+    """How far the picture moves from the first stored frame to the last, in pixels.
+
+    A panorama: the mean over pixels of `flow`'s length, without those that the last frame's camera
+    cannot see (NaN where it sees none). A video: the length of the mean flow, as `direction` holds
+    it (spec 1.5); what moves against the mean is not in it.
+    """
+    if meta["kind"] == "video":
+        return float(np.linalg.norm(meta["direction"]))
+    lengths = np.linalg.norm(flow(meta, 0, len(meta["quat_wxyz"]) - 1), axis=-1)
+    seen = np.isfinite(lengths)
+    return float(lengths[seen].mean()) if seen.any() else float("nan")
 
 
 def relative_rotation(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:

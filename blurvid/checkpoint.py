@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from blurvid.model import FrameModel, ModelSpec, build_model
+from blurvid.model import ModelSpec, build_model
+from blurvid.restoration import FrameModel
 
 FORMAT_VERSION = 1
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)

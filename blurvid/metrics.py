@@ -1,11 +1,12 @@
-"""How close an image is to the truth: PSNR and SSIM (spec 4).
+"""How close an image is to the truth: PSNR, SSIM and MATLAB's SSIM of a volume (spec 4).
 
-Images are (..., 3, H, W) floats in [0, 1]; leading axes broadcast. Both are first clamped to [0, 1]
+Images are (..., 3, H, W) floats in [0, 1]; leading axes broadcast. All are first clamped to [0, 1]
 and rounded to 8 bit, as a saved picture is. Results are (...) float64, NaN where an image holds a
 value that is not finite. Masks are (..., H, W) bool; where they leave nothing, the result is NaN.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,36 @@ def masked_ssim(image: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     touched = F.max_pool2d(outside.reshape(-1, *mask.shape[-2:]), WINDOW, stride=1)
     inside = 1 - touched.reshape(*mask.shape[:-2], *touched.shape[-2:])
     return _each_image(lambda a, b, m: _masked_mean(_ssim_map(a, b), m), image, truth, inside)
+
+
+def ssim3d(image: Tensor, truth: Tensor) -> Tensor:
+    """(..., 3, H, W) twice -> (...): what MATLAB's `ssim` gives for an H x W x 3 array, which it
+    takes for a volume: Gaussian 11x11x11 with the edge replicated, the mean over all voxels.
+
+    Colours are blurred into each other, so that it reads far higher than `ssim`.
+    """
+    return _each_image(lambda a, b: _ssim3d_map(a, b).mean((-2, -1)), image, truth)
+
+
+def masked_ssim3d(image: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """`ssim3d` over the voxels whose window, as far as it is in the image, lies in the mask."""
+    outside = 1 - mask.double()
+    touched = F.max_pool2d(
+        outside.reshape(-1, 1, *mask.shape[-2:]), WINDOW, stride=1, padding=WINDOW // 2
+    )
+    inside = 1 - touched.reshape(mask.shape)
+    return _each_image(lambda a, b, m: _masked_mean(_ssim3d_map(a, b), m), image, truth, inside)
+
+
+class Measure(NamedTuple):
+    """A metric: of whole images, and over the pixels of a mask alone."""
+
+    whole: Callable[[Tensor, Tensor], Tensor]
+    masked: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+METRICS = {"psnr": Measure(psnr, masked_psnr), "ssim": Measure(ssim, masked_ssim)}
+METRICS_AND_SSIM3D = {**METRICS, "ssim3d": Measure(ssim3d, masked_ssim3d)}
 
 
 def to_codes(image: Tensor) -> Tensor:
@@ -89,10 +120,20 @@ def _ssim_map(image: Tensor, truth: Tensor) -> Tensor:
             f"expected images of at least {WINDOW} pixels a side for SSIM, "
             f"found {x.shape[-1]}x{x.shape[-2]}"
         )
-    mean_x, mean_y, mean_squares, mean_xy = _blurred(torch.stack((x, y, x * x + y * y, x * y)))
+    return _similarity(x, y, _blurred).mean(-3)
+
+
+def _ssim3d_map(image: Tensor, truth: Tensor) -> Tensor:
+    """(3, H, W) twice -> (H, W): the mean over colours of each voxel's SSIM."""
+    return _similarity(to_codes(image), to_codes(truth), _blurred_volume).mean(-3)
+
+
+def _similarity(x: Tensor, y: Tensor, blurred: Callable[[Tensor], Tensor]) -> Tensor:
+    """The SSIM of each window, whose weighted means `blurred` takes."""
+    mean_x, mean_y, mean_squares, mean_xy = blurred(torch.stack((x, y, x * x + y * y, x * y)))
     squares, product = mean_x * mean_x + mean_y * mean_y, mean_x * mean_y
     similarity = (2 * product + C1) * (2 * (mean_xy - product) + C2)
-    return (similarity / ((squares + C1) * (mean_squares - squares + C2))).mean(-3)
+    return similarity / ((squares + C1) * (mean_squares - squares + C2))
 
 
 def _blurred(maps: Tensor) -> Tensor:
@@ -110,3 +151,20 @@ def _band(size: int, like: Tensor) -> Tensor:
     distance = offsets - offsets[: size - WINDOW + 1, None] - WINDOW // 2
     weights = torch.exp(-0.5 * (distance / SIGMA) ** 2) * (distance.abs() <= WINDOW // 2)
     return weights / weights.sum(1, keepdim=True)
+
+
+def _blurred_volume(maps: Tensor) -> Tensor:
+    """(..., 3, H, W) -> the same: Gaussian means over 11x11x11 voxels, the edge replicated."""
+    colours, rows, columns = (_replicating_band(size, maps) for size in maps.shape[-3:])
+    return torch.einsum("dc,...chw->...dhw", colours, rows @ maps @ columns.T)
+
+
+def _replicating_band(size: int, like: Tensor) -> Tensor:
+    """(size, size): row i weighs what the window around i sees of a line with replicated ends."""
+    radius = WINDOW // 2
+    padded = _band(size + 2 * radius, like)  # (size, size + 10)
+    ends = padded[:, :radius].sum(1), padded[:, -radius:].sum(1)
+    band = padded[:, radius:-radius].clone()
+    band[:, 0] += ends[0]
+    band[:, -1] += ends[1]
+    return band

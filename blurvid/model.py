@@ -17,9 +17,7 @@ from blurvid.blocks import IMAGE_CHANNELS
 from blurvid.full import FullModel, LightModel
 from blurvid.jin2018 import JinModel
 from blurvid.recurrent import RecurrentModel
-from blurvid.restoration import FrameModel, Restoration, pad_to_multiple
-
-__all__ = ["FrameModel", "ModelSpec", "Restoration", "build_model", "pad_to_multiple"]
+from blurvid.restoration import FrameModel
 
 MODELS: dict[str, type[FrameModel]] = {
     "full": FullModel,

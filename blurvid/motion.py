@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blursynth.motion import homography
-from blurvid.model import STRIDE, Restoration
+from blurvid.restoration import STRIDE, Restoration
 
 FTN, ITN, IDENTITY = "FTN", "ITN", "identity"
 LEAST_AREA = 1e-12  # that a transformation with an inverse makes of a square of area 1

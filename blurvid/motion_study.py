@@ -15,7 +15,7 @@ from blursynth.schema import Sample
 from blurvid.batch import channels_first, unit_range
 from blurvid.evaluate import equal_sized, has_homography, sample_numbers
 from blurvid.index import DataSet, Mixture
-from blurvid.model import pad_to_multiple
+from blurvid.restoration import pad_to_multiple
 from blurvid.motion import (
     FTN,
     ITN,

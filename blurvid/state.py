@@ -14,8 +14,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from blurvid.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from blurvid.compute import Compute
-from blurvid.model import FrameModel, ModelSpec, build_model
+from blurvid.model import ModelSpec, build_model
 from blurvid.optimizer import new_average, new_optimizer
+from blurvid.restoration import FrameModel
 
 STEP = "step"
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")

@@ -81,6 +81,6 @@ def add_strips(run: Run, state: TrainState, record: Record) -> None:
 
 def save_best(run: Run, state: TrainState, psnr_db: float) -> None:
     """The judged weights as `best`."""
-    progress = {"step": state.step, "psnr": psnr_db}
+    progress = {"step": state.step, "psnr": psnr_db, "seed": run.spec.training.seed}
     weights = Checkpoint(run.spec.model, state.judged.state_dict(), progress=progress)
     save_checkpoint(run.folder.best, weights)

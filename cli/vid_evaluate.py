@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import click
 from . import params
 from . import vid_options as options
 from .params import progress
+
+PROTOCOLS = ("sequence", "forward", "per-metric", "per-pair", "per-frame")
 
 
 @click.command(short_help="Measure a checkpoint on shards.")
@@ -21,39 +26,56 @@ from .params import progress
 @click.option(
     "--protocol",
     "protocols",
-    type=click.Choice(["sequence", "forward"]),
+    type=click.Choice(PROTOCOLS),
     multiple=True,
-    default=("sequence", "forward"),
-    help="Direction of time: the better one of each sample, or as stored. [both]",
+    default=PROTOCOLS[:2],
+    help="Whose direction of time counts, several times for several: the better one of each sample "
+    "(sequence), as stored (forward), the better one of each metric, pair of frames or frame. "
+    "[sequence, forward]",
 )
 @options.limit
-@click.option("--batch", type=options.COUNT, help="Samples at once. [as many as 512x512 pixels hold]")
+@click.option(
+    "--batch", type=options.COUNT, help="Samples at once. [as many as 512x512 pixels hold]"
+)
+@click.option(
+    "--ssim3d", is_flag=True, help="Beside SSIM that of MATLAB's ssim on an RGB array: far higher."
+)
 @options.max_bad
-@click.option("--out", type=options.FOLDER, help="Folder for table.txt, evaluation.json, samples-*.csv.")
+@click.option(
+    "--out",
+    type=options.FOLDER,
+    help="Folder for table.txt, evaluation.json, samples-*.csv, figures-*.csv.",
+)
+@click.option("--save", type=options.FOLDER, help="HDF5 file for the blurs and predicted frames.")
 @options.device_name
 def evaluate(
-    checkpoint: Path, shards: Any, protocols: tuple[str, ...], out: Path | None, **chosen: Any
+    checkpoint: Path,
+    shards: Any,
+    protocols: tuple[str, ...],
+    out: Path | None,
+    save: Path | None,
+    **chosen: Any,
 ) -> None:
     """Measure how well a checkpoint restores the frames of shards: PSNR and SSIM of each frame.
 
-    Reads the checkpoint and the data sets under --shards that have enough frames; prints a table
-    for each of them, beside rows that need no model: the blurry input, the predicted and the true
-    middle frame repeated, and the true middle frame moved by the true motion. Writes nothing
-    without --out.
+    Reads the checkpoint and the data sets under --shards that have enough frames, whatever it was
+    trained on; prints a table for each of them, beside rows that need no model: the blurry input,
+    the predicted and the true middle frame repeated, and the true middle frame moved by the true
+    motion; how well the frames blur again to the input; and all of it by blur length. Writes
+    nothing without --out or --save.
 
     Example: blurvid evaluate --checkpoint runs/small --shards shards/ --out results/
     """
     from blurvid.checkpoint import load_model
-    from blurvid.evaluate import evaluate_model, sample_count
     from blurvid.index import find_mixture
     from blurvid.stream import BadSamples
+    from blurvid.summary import checkpoint_facts, summary
     from blurvid.tables import as_text, write_tables
 
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder for the tables at {out}, found a file; choose another")
+    _refuse_wrong_places(out, save)
     device = options.torch_device(chosen["device_name"])
     path = options.checkpoint_file(checkpoint)
-    model = load_model(path, device)
+    model, facts = load_model(path, device), checkpoint_facts(path)
     data = find_mixture(
         shards,
         split=chosen["split"],
@@ -63,20 +85,54 @@ def evaluate(
     )
     for sentence in data.left_out:
         click.echo(f"left out: {sentence}", err=True)
-    limit, bad = chosen["limit"], BadSamples(chosen["max_bad"])
-    with progress(sample_count(data, limit), "samples") as on_progress:
-        evaluations = evaluate_model(
-            model,
-            data,
-            device=device,
-            batch=chosen["batch"],
-            limit=limit,
-            bad=bad,
-            on_progress=on_progress,
-        )
+    bad = BadSamples(chosen["max_bad"])
+    with _kept(save, asdict(facts)) as keep:
+        evaluations = _evaluated(model, data, device=device, bad=bad, keep=keep, chosen=chosen)
     for sentence in bad.sentences:
         click.echo(f"left out: {sentence}", err=True)
-    click.echo("\n".join(as_text(e, str(path), protocols) for e in evaluations), nl=False)
+    summaries = [summary(e, facts, tuple(dict.fromkeys(protocols))) for e in evaluations]
+    click.echo("\n".join(map(as_text, summaries)), nl=False)
     if out is not None:
-        write_tables(out, evaluations, str(path), protocols)
-        click.echo(f"written to {out}")
+        write_tables(out, evaluations, summaries)
+    for place in filter(None, (out, save)):
+        click.echo(f"written to {place}")
+
+
+def _refuse_wrong_places(out: Path | None, save: Path | None) -> None:
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"expected a folder for the tables at {out}, found a file; choose another")
+    if save is not None and save.is_dir():
+        raise ValueError(f"expected a file for the frames at {save}, found a folder; name a file")
+
+
+@contextmanager
+def _kept(save: Path | None, made_by: dict[str, Any]) -> Iterator[Callable[..., None]]:
+    """What keeps a batch in the file of --save; does nothing without it."""
+    if save is None:
+        yield lambda data_set, batch: None
+    else:
+        from blurvid.prediction_file import prediction_file
+
+        with prediction_file(save, made_by) as file:
+            yield file.add
+
+
+def _evaluated(
+    model: Any, data: Any, *, device: Any, bad: Any, keep: Callable[..., None], chosen: dict
+) -> list:
+    """Every data set's evaluation, with a progress bar."""
+    from blurvid.evaluate import EvaluationSpec, evaluate_model, sample_count
+    from blurvid.metrics import METRICS, METRICS_AND_SSIM3D
+
+    measures = METRICS_AND_SSIM3D if chosen["ssim3d"] else METRICS
+    spec = EvaluationSpec(chosen["batch"], chosen["limit"], measures)
+    done = 0
+    with progress(sample_count(data, spec.limit), "samples") as on_progress:
+
+        def on_batch(data_set: Any, batch: Any) -> None:
+            nonlocal done
+            keep(data_set, batch)
+            done += len(batch.samples)
+            on_progress(done)
+
+        return evaluate_model(model, data, device=device, spec=spec, bad=bad, on_batch=on_batch)

@@ -4,13 +4,15 @@ import csv
 import json
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 import torch
 
-from blurcli import vid_options
+from blurcli import vid_evaluate, vid_options
 from blursynth.schema import SCHEMA_VERSION, Sample
 from blursynth.shards import ShardName, write_shard
+from blurvid import protocols
 from blurvid.checkpoint import Checkpoint, save_checkpoint
 from blurvid.model import ModelSpec, build_model
 
@@ -86,6 +88,32 @@ def test_evaluate_prints_the_table_and_writes_it_with_its_samples(
     assert stored["checkpoint"] == str(checkpoint / "best.safetensors")
     with open(out / "samples-dots.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * 4 * 3
+    with open(out / "figures-dots.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
+def test_evaluate_judges_by_all_protocols_and_keeps_the_frames(
+    blurvid, checkpoint, shards, tmp_path
+):
+    names = ["per-frame", "per-pair", "per-metric", "forward", "sequence", "forward"]
+    chosen = [part for name in names for part in ("--protocol", name)]
+    places = ("--out", tmp_path / "out", "--save", tmp_path / "frames.h5")
+    code, text, _ = blurvid(
+        "evaluate", "--checkpoint", checkpoint, "--shards", shards, "--ssim3d", *chosen, *places
+    )
+    assert code == 0 and "ssim3d" in text and text.endswith(f"written to {tmp_path}/frames.h5\n")
+    (stored,) = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert list(stored["protocols"]) == names[:5]
+    assert text.count("protocol forward:") == 1
+    assert all("ssim3d" in row for row in stored["protocols"]["per-pair"].values())
+    with h5py.File(tmp_path / "frames.h5") as file:
+        assert file["dots/48x32/frames"].shape == (3, 3, 32, 48, 3)
+        made_by = json.loads(file.attrs["made_by"])
+        assert made_by["path"] == str(checkpoint / "best.safetensors")
+
+
+def test_the_protocols_that_are_offered_are_those_that_are_known():
+    assert vid_evaluate.PROTOCOLS == tuple(protocols.PROTOCOLS)
 
 
 def test_evaluate_takes_one_protocol_some_samples_and_a_file(blurvid, checkpoint, shards):
@@ -109,6 +137,7 @@ def test_of_a_run_folder_its_best_is_taken_or_its_last(checkpoint, tmp_path):
         (("--checkpoint", "nowhere"), "nowhere: expected a checkpoint"),
         (("--checkpoint", "other.safetensors"), "not a whole safetensors file"),
         (("--shards", "nowhere"), "expected a folder of shards"),
+        (("--save", "."), "expected a file for the frames"),
     ],
 )
 def test_a_mistake_in_evaluate_gets_a_sentence(
@@ -116,11 +145,12 @@ def test_a_mistake_in_evaluate_gets_a_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.safetensors").write_bytes(b"something else")
+    places = ("--out", "results", "--save", "frames.h5")
     code, text, errors = blurvid(
-        "evaluate", "--checkpoint", checkpoint, "--shards", shards, "--out", "results", *options
+        "evaluate", "--checkpoint", checkpoint, "--shards", shards, *places, *options
     )
     assert code == 2 and said in errors and is_one_sentence(errors), errors
-    assert not (tmp_path / "results").exists() and not text
+    assert [p.name for p in tmp_path.iterdir()] == ["other.safetensors"] and not text
 
 
 # --- restore --------------------------------------------------------------------------------

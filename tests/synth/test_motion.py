@@ -157,3 +157,76 @@ def test_a_homography_is_refused_where_there_is_none():
 def test_the_motion_of_a_video_sample_is_refused():
     with pytest.raises(ValueError, match="video"):
         motion.flow({"kind": "video"}, 0, 2)
+
+
+# --- blur length ------------------------------------------------------------------------------
+
+
+def slow_blur_length(meta):
+    """Pixel by pixel: the ray of the first camera, seen by the last one's homography or sphere."""
+    height, width = meta["size_hw"]
+    xi, focal = meta["xi"], meta["focal_px"]
+    principal = np.array(meta["principal_xy"])
+    first, last = matrices(np.array([meta["quat_wxyz"][k] for k in (0, -1)]))
+    lengths = []
+    for i, j in np.ndindex(height, width):
+        place = np.array([j + 0.5, i + 0.5])
+        seen = last.T @ first @ slow_ray((place - principal) / focal, xi)
+        if seen[2] + xi > 1e-12:
+            moved = focal * seen[:2] / (seen[2] + xi) + principal
+            lengths.append(np.hypot(*(moved - place)))
+    return np.mean(lengths)
+
+
+def slow_ray(plane, xi):
+    """The unit vector that Mei & Rives' model projects to (x, y), by bisection on its angle."""
+    radius, low, high = np.hypot(*plane), 0.0, np.pi / 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        if np.sin(middle) / (xi + np.cos(middle)) < radius:
+            low = middle
+        else:
+            high = middle
+    direction = plane / radius if radius else plane
+    return np.array([*(np.sin(low) * direction), np.cos(low)])
+
+
+@pytest.mark.parametrize("xi", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("beta_deg", [(0, 7, 0), (0, 0, 9), (6, -8, 9)])
+def test_the_blur_length_is_the_mean_over_pixels_of_a_slow_computation(beta_deg, xi):
+    meta = panorama_meta(beta_deg, size_hw=(16, 22), xi=xi, shift_xy=(3, -2))
+    assert motion.blur_length_px(meta) == pytest.approx(slow_blur_length(meta), rel=1e-6)
+
+
+def test_a_roll_blurs_by_its_chord_times_the_mean_distance_from_the_centre():
+    """Each pixel moves on a circle: 2 r sin(angle / 2)."""
+    meta = panorama_meta((0, 0, 8), size_hw=(40, 60))
+    distance = np.linalg.norm(pixel_centres((40, 60)) - [30, 20], axis=-1)
+    expected = 2 * np.sin(np.radians(4)) * distance.mean()
+    assert motion.blur_length_px(meta) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_small_yaw_of_a_long_lens_blurs_by_focal_length_times_angle():
+    meta = panorama_meta((0, 0.1, 0), size_hw=(20, 20), hfov_deg=1.0)
+    expected = meta["focal_px"] * np.radians(0.1)
+    assert motion.blur_length_px(meta) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("xi", XIS)
+def test_no_rotation_has_no_blur_length(xi):
+    assert motion.blur_length_px(panorama_meta((0, 0, 0), xi=xi)) == pytest.approx(0, abs=1e-9)
+
+
+def test_frames_in_between_do_not_change_the_blur_length():
+    few, many = (panorama_meta((0, 9, 0), frames=n) for n in (3, 7))
+    assert motion.blur_length_px(few) == pytest.approx(motion.blur_length_px(many), rel=1e-9)
+
+
+def test_pixels_that_the_last_camera_cannot_see_are_left_out_of_the_blur_length():
+    partly, not_at_all = panorama_meta((0, 100, 0)), panorama_meta((0, 170, 0))
+    assert np.isnan(motion.flow(partly, 0, 2)).any()
+    assert motion.blur_length_px(partly) > 0 and np.isnan(motion.blur_length_px(not_at_all))
+
+
+def test_the_blur_length_of_a_video_is_that_of_its_direction():
+    assert motion.blur_length_px({"kind": "video", "direction": [-6.0, 8.0, 0.0]}) == 10.0

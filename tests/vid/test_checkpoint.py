@@ -130,7 +130,7 @@ def _version(path):
 
 
 def _other_model(path):
-    _rewrite(path, described=lambda d: {**d, "model": {"name": "deep", "width": 8}})
+    _rewrite(path, described=lambda d: {**d, "model": {**d["model"], "name": "deep"}})
 
 
 def _other_width(path):
@@ -158,7 +158,7 @@ def _not_finite(path):
         (_cut, "not a whole safetensors file"),
         (_foreign, "no checkpoint that `blurvid train` wrote"),
         (_version, "expected a checkpoint of version 1, found 2"),
-        (_other_model, "not a checkpoint of a model known here: .*deep"),
+        (_other_model, "not a checkpoint of a model known here: .*among full, light.*deep"),
         (_other_width, "expected .* of shape .* found"),
         (_more_frames, "weights are missing, among them"),
         (_extra, "1 weights too many, among them head.weight"),

@@ -122,3 +122,62 @@ def test_a_value_that_is_not_finite_gives_nan_and_not_a_score():
 def test_images_smaller_than_the_window_are_refused():
     with pytest.raises(ValueError, match="at least 11 pixels"):
         metrics.ssim(torch.zeros(3, 10, 40), torch.zeros(3, 10, 40))
+
+
+# --- SSIM of the volume ---------------------------------------------------------------------
+
+
+def scikit_volume_ssim(a, b):
+    """MATLAB's `ssim` of an H x W x 3 array: scikit-image crops just what the padding adds."""
+    padded = (np.pad(image, 5, mode="edge") for image in (a, b))
+    options = {k: v for k, v in SKIMAGE_SSIM.items() if k != "channel_axis"}
+    return structural_similarity(*padded, **options)
+
+
+@pytest.mark.parametrize("size_hw", [(11, 11), (37, 52), (64, 23), (5, 7), (1, 1)])
+@pytest.mark.parametrize("noise", [0.7, 90.0])
+def test_ssim3d_is_that_of_scikit_image_on_the_padded_volume(size_hw, noise):
+    a, b = random_pair(size_hw, noise=noise)
+    got = metrics.ssim3d(tensor(a), tensor(b)).item()
+    assert got == pytest.approx(scikit_volume_ssim(a, b), abs=1e-9)
+
+
+def test_ssim3d_is_that_of_a_volume_filtered_voxel_by_voxel():
+    """Brute force: the window around each voxel of the volume with its edge repeated."""
+    a, b = random_pair((6, 8))
+    line = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    window = np.einsum("i,j,k->ijk", *[line / line.sum()] * 3)
+    x, y = (np.pad(image.astype(float), 5, mode="edge") for image in (a, b))
+    similarities = []
+    for i, j, k in np.ndindex(a.shape):
+        around = np.s_[i : i + 11, j : j + 11, k : k + 11]
+        mean_x, mean_y = (window * x[around]).sum(), (window * y[around]).sum()
+        variance_x = (window * (x[around] - mean_x) ** 2).sum()
+        variance_y = (window * (y[around] - mean_y) ** 2).sum()
+        covariance = (window * (x[around] - mean_x) * (y[around] - mean_y)).sum()
+        similarities.append(
+            (2 * mean_x * mean_y + metrics.C1)
+            * (2 * covariance + metrics.C2)
+            / ((mean_x**2 + mean_y**2 + metrics.C1) * (variance_x + variance_y + metrics.C2))
+        )
+    got = metrics.ssim3d(tensor(a), tensor(b)).item()
+    assert got == pytest.approx(np.mean(similarities), abs=1e-9)
+
+
+def test_ssim3d_reads_higher_than_ssim_and_is_one_for_equal_images():
+    a, b = (tensor(image) for image in random_pair())
+    assert metrics.ssim3d(a, b) > metrics.ssim(a, b) + 0.05
+    assert metrics.ssim3d(a, a).item() == pytest.approx(1, abs=1e-12)
+
+
+def test_masked_ssim3d_sees_only_windows_inside_the_mask():
+    a, b = (tensor(image) for image in random_pair())
+    mask = torch.zeros(37, 52, dtype=torch.bool)
+    mask[:30, :40] = True
+    spoilt = torch.where(mask, b, 1 - b)
+    got = metrics.masked_ssim3d(a, spoilt, mask)
+    torch.testing.assert_close(got, metrics.masked_ssim3d(a, b, mask))
+    whole = torch.ones_like(mask)
+    torch.testing.assert_close(metrics.masked_ssim3d(a, b, whole), metrics.ssim3d(a, b))
+    assert metrics.masked_ssim3d(a, b, ~whole).isnan()
+    assert abs(got - metrics.masked_ssim3d(a, spoilt, whole)) > 0.01

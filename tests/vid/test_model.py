@@ -13,8 +13,8 @@ from blurvid.model import (
     build_model,
     count_multiply_adds,
     count_parameters,
-    pad_to_multiple,
 )
+from blurvid.restoration import pad_to_multiple
 from blurvid.transformers import (
     FeatureTransformer,
     ImageTransformer,

@@ -311,7 +311,8 @@ def test_best_holds_the_weights_of_the_highest_psnr(undisturbed_run):
     best = load_checkpoint(undisturbed_run / "best.safetensors")
     psnr = {step: float(psnr) for step, _, _, psnr in _rows(undisturbed_run) if psnr}
     step = max(psnr, key=psnr.get)
-    assert best.progress == {"step": int(step), "psnr": pytest.approx(psnr[step], rel=1e-5)}
+    expected = {"step": int(step), "psnr": pytest.approx(psnr[step], rel=1e-5), "seed": 0}
+    assert best.progress == expected
     assert not best.optimizer
 
 

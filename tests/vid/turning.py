@@ -10,7 +10,7 @@ from blursynth.schema import SCHEMA_VERSION, Sample
 from blursynth.shards import ShardName, write_shard
 from blurvid import motion
 from blurvid.index import find_mixture
-from blurvid.model import Restoration
+from blurvid.restoration import Restoration
 from blurvid.motion_study import study_motion
 
 CPU = torch.device("cpu")
