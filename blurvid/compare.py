@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,13 @@ import numpy as np
 
 from blurvid import paper
 from blurvid.checkpoint import written_whole
-from blurvid.evaluate import MODEL, PREDICTED_MIDDLE
-from blurvid.evaluated import Evaluated, Measured
+from blurvid.evaluated import COMPARED, Evaluated, Measured
+from blurvid.rows import MODEL, PREDICTED_MIDDLE
+from blurvid.statistics import paired_difference
 from blurvid.tables import DECIMALS, HEADINGS, frame_names
 
 RUN, NO_MODEL, PAPER = "run", "no model", "paper"
-RESAMPLES, BOUNDS = 2000, (2.5, 97.5)
-NUMBER_WIDTH = 7
+NUMBER_WIDTH, TEXT_WIDTH = 8, 100
 
 
 class Row(NamedTuple):
@@ -43,10 +44,12 @@ class Row(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One run against another, over the samples that both have: the mean over them of its mean
-    PSNR less that of the other, in dB, a 95 % bootstrap interval, and the share of samples where
-    it is better. NaN where they share none. alone: how many samples either has that the other
-    lacks, this run's first."""
+    """One run against another, over the samples that both have.
+
+    mean: over them, of its mean PSNR less that of the other, in dB. interval: 95 %, bootstrap.
+    share_better: of the samples. NaN where they share none (the interval: fewer than two). alone:
+    how many samples either has that the other lacks, this run's first.
+    """
 
     run: str
     against: str
@@ -76,16 +79,6 @@ def compare(evaluated: Iterable[Evaluated]) -> list[Comparison]:
     for one in evaluated:
         tables.setdefault(one.measured, []).append(one)
     return [_comparison(runs) for runs in tables.values()]
-
-
-def paired_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float]:
-    """(samples,), (samples,) -> the mean of a - b, its 95 % bootstrap interval (low, high), and
-    the share of samples where a is the greater. The resamples are the same at every call."""
-    difference = np.asarray(a, float) - np.asarray(b, float)
-    rng, count = np.random.default_rng(0), len(difference)
-    means = [difference[rng.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
-    low, high = np.percentile(means, BOUNDS)
-    return float(difference.mean()), float(low), float(high), float((difference > 0).mean())
 
 
 def _comparison(runs: Sequence[Evaluated]) -> Comparison:
@@ -119,18 +112,20 @@ def _rows_without_a_model(run: Evaluated) -> Iterable[Row]:
 
 def _paper_rows(run: Evaluated) -> Iterable[Row]:
     for row in paper.rows_beside(run.kind, run.measured.frames):
-        figures = {metric: paper.figures(row, metric) for metric in HEADINGS}
+        figures = {metric: paper.figures(row, metric) for metric in COMPARED}
         yield Row(PAPER, paper.label(row), row.model, paper.WIDTH, None, figures)
 
 
 def _difference(run: Evaluated, first: Evaluated) -> Difference:
     common = [key for key in first.sample_psnr if key in run.sample_psnr]
     alone = (len(run.sample_psnr) - len(common), len(first.sample_psnr) - len(common))
-    mean = low = high = share = math.nan
+    numbers = math.nan, (math.nan, math.nan), math.nan
     if common:
         pair = (np.array([one.sample_psnr[key] for key in common]) for one in (run, first))
-        mean, low, high, share = paired_difference(*pair)
-    return Difference(run.run, first.run, mean, (low, high), share, len(common), alone)
+        found = paired_difference(*pair)
+        low, high = map(float, found.interval)
+        numbers = float(found.mean), (low, high), float(found.better)
+    return Difference(run.run, first.run, *numbers, len(common), alone)
 
 
 # --- text -----------------------------------------------------------------------------------
@@ -140,7 +135,7 @@ def as_text(comparisons: Sequence[Comparison]) -> str:
     """All tables, and why they are several."""
     parts = ["\n".join(_lines(comparison)) for comparison in comparisons]
     if len(comparisons) > 1:
-        parts.append(
+        parts += wrapped(
             f"{len(comparisons)} tables: what was measured on other data, another split, with "
             "another response or another number of frames does not stand in one table"
         )
@@ -155,7 +150,7 @@ def _lines(comparison: Comparison) -> list[str]:
         f"split {measured.split}, {measured.frames} frames of {sizes}",
         f"response {measured.response}; protocol {comparison.protocol}",
     ]
-    for metric in HEADINGS:
+    for metric in COMPARED:
         lines += ["", *_block(comparison.rows, metric)]
     lines += _remarks(comparison)
     return lines + (["", *_differences(comparison)] if comparison.differences else [])
@@ -190,7 +185,12 @@ def _remarks(comparison: Comparison) -> list[str]:
             "direction for each metric (their means are taken here); not comparable with the rows "
             "above as they stand"
         )
-    return ["", *remarks] if remarks else []
+    return ["", *(line for remark in remarks for line in wrapped(remark))] if remarks else []
+
+
+def wrapped(sentence: str) -> list[str]:
+    """Its lines."""
+    return textwrap.wrap(sentence, TEXT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _differences(comparison: Comparison) -> list[str]:
@@ -203,7 +203,7 @@ def _differences(comparison: Comparison) -> list[str]:
         if not d.common:
             lines.append(f"{d.run:{names}}  no sample in common")
             continue
-        interval = f"{d.interval[0]:+.3f} {d.interval[1]:+.3f}"
+        interval = " ".join("-" if math.isnan(end) else f"{end:+.3f}" for end in d.interval)
         lines.append(
             f"{d.run:{names}}  {d.mean:>+10.3f}  {interval:>15}  {d.share_better:>6.0%}  "
             f"{d.common:>7}{_left_out(d)}"

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blurvid.evaluate import MODEL
-from blurvid.tables import HEADINGS, frame_names
+from blurvid.rows import MODEL
+from blurvid.tables import frame_names
 
 FOLDER, FILE = "evaluation", "evaluation.json"
+COMPARED = ("psnr", "ssim")
 UNREADABLE = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 
 
@@ -80,9 +81,9 @@ def evaluation_file(path: Path) -> Path:
 
 
 def run_names(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path (of `RUN/evaluation` the run's); of those alike the whole path."""
+    """The last part of each path (of `RUN/evaluation...` the run's); of those alike the path."""
     full = [Path(os.path.abspath(path)) for path in paths]
-    last = [(p.parent if p.name == FOLDER else p).name for p in full]
+    last = [(p.parent if p.name.startswith(FOLDER) else p).name for p in full]
     return [
         name if last.count(name) == 1 else str(path)
         for name, path in zip(last, paths, strict=True)
@@ -130,7 +131,7 @@ def _evaluated(run: str, entry: Mapping[str, Any], protocol: str) -> Evaluated:
     model, stored = entry["model"], entry["protocols"][protocol]
     frames = int(model["frames"])
     facts = (str(entry[name]) for name in ("data_set", "fingerprint", "split", "response"))
-    rows = {row: {m: _figures(s[m], frames) for m in HEADINGS} for row, s in stored.items()}
+    rows = {row: {m: _figures(s[m], frames) for m in COMPARED} for row, s in stored.items()}
     if MODEL not in rows:
         raise ValueError(f"no row {MODEL!r}")
     return Evaluated(

@@ -19,7 +19,7 @@ from blurvid.plan import DataSpec, ReportSpec, RunSpec, TrainSpec
 from blurvid.remote import RemoteFolder
 
 TABLES = tuple(paper.TITLES)
-CROSS_DATA = "Cross-dataset"
+CROSS_DATA, STAGED = "Cross-dataset", "jin2018"
 EPOCHS, LEARNING_RATE = 80, 1e-4
 BATCH_OF_SIDE = {128: 8, 256: 4}
 COMMANDS = {
@@ -144,15 +144,20 @@ def run_spec(training: Training, scale: Scale, supply: Supply) -> RunSpec:
 
 def settings(table: str, scale: Scale) -> list[str]:
     """Sentences for the head of the table."""
+    recipes = recipes_of(table)
     if scale.is_the_papers:
-        sides = sorted({r.training.side for r in recipes_of(table)})
+        sides = sorted({r.training.side for r in recipes})
         crops = " and ".join(f"crops of {s} px in batches of {BATCH_OF_SIDE[s]}" for s in sides)
-        return [f"the paper's settings: {EPOCHS} epochs, width {scale.width}, {crops}"]
-    return [
-        f"scale {scale.name}: {scale.steps} steps, width {scale.width}, crops of {scale.side} px "
-        f"in batches of {scale.batch}, at most {scale.test_samples} test samples",
-        "these are NO RESULTS: they show only that the recipe runs",
-    ]
+        said = [f"the paper's settings: {EPOCHS} epochs, width {scale.width}, {crops}"]
+    else:
+        said = [
+            f"scale {scale.name}: {scale.steps} steps, width {scale.width}, crops of {scale.side} "
+            f"px in batches of {scale.batch}, at most {scale.test_samples} test samples",
+            "these are NO RESULTS: they show only that the recipe runs",
+        ]
+    if any(r.training.model == STAGED for r in recipes):
+        said.append(f"{STAGED} learns in stages, which share this length among them")
+    return said
 
 
 def command_for(kind: str, *, frames: int, side: int, shards: object) -> str:

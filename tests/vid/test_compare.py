@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from blurvid.compare import as_csv, as_json, as_text, compare, paired_difference
-from blurvid.evaluate import BLUR, MODEL, PREDICTED_MIDDLE
+from blurvid.compare import as_csv, as_json, as_text, compare
 from blurvid.evaluated import read_runs
+from blurvid.rows import BLUR, MODEL, PREDICTED_MIDDLE
 from blurvid.tables import frame_names
 
 MODEL_ROW = {"name": "full", "frames": 3, "width": 4, "residual": True, "without": []}
@@ -104,20 +104,11 @@ def test_runs_without_a_common_sample_say_so(write_run, psnr):
     assert as_json(table)["differences"][0]["mean"] is None
 
 
-def test_the_interval_is_that_of_the_mean_of_a_sample():
-    """Against the normal law: 1.96 standard errors to either side."""
-    a = np.random.default_rng(1).normal(0.3, 2, 4000)
-    mean, low, high, share = paired_difference(a, np.zeros(4000))
-    error = a.std() / np.sqrt(4000)
-    assert (mean, share) == (pytest.approx(a.mean()), pytest.approx((a > 0).mean()))
-    assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=error / 10)
-    assert paired_difference(a, np.zeros(4000)) == (mean, low, high, share)
-
-
-def test_the_difference_of_a_and_b_is_that_of_b_and_a_with_the_other_sign():
-    a, b = np.random.default_rng(2).normal(25, 3, (2, 50))
-    mean, low, high, share = paired_difference(a, b)
-    assert paired_difference(b, a) == pytest.approx((-mean, -high, -low, 1 - share))
+def test_a_single_sample_in_common_has_no_interval(write_run, psnr):
+    (table,) = compared(write_run("a", psnr), write_run("b", psnr[:1] + 1))
+    (line,) = [line for line in as_text([table]).splitlines() if line.startswith("b    ")][-1:]
+    assert line.split()[:6] == ["b", "+1.000", "-", "-", "100%", "1"]
+    assert as_json(table)["differences"][0]["interval"] == [None, None]
 
 
 # --- tables ---------------------------------------------------------------------------------
@@ -150,7 +141,7 @@ def test_the_rows_are_the_runs_then_those_without_a_model_once_then_the_papers(w
     ]
     assert table.rows[1].model == "light without itn, lw"
     text = as_text([table])
-    assert "27.36  31.99  27.41  28.92" in text and "not comparable" in text
+    assert "27.36   31.99   27.41   28.92" in text and "not comparable" in text
 
 
 def test_where_the_paper_has_no_row_none_is_printed(write_run, psnr):
@@ -176,7 +167,7 @@ def test_nothing_to_compare_is_a_dash_and_null(write_run, psnr):
     entry["protocols"]["sequence"][BLUR]["psnr"] = {"frames": [9.0, None, 9.0], "mean": None}
     path.write_text(json.dumps([entry]))
     (table,) = compared(run)
-    assert "9.00      -   9.00      -" in as_text([table])
+    assert "9.00       -    9.00       -" in as_text([table])
     assert as_json(table)["rows"][2]["figures"]["psnr"]["frames"] == [9.0, None, 9.0]
     json.dumps(as_json(table), allow_nan=False)
 

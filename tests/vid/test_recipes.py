@@ -104,9 +104,11 @@ def test_the_small_scale_is_small_in_everything_and_says_that_it_gives_no_result
         assert spec.model.width <= 2 and spec.training.steps <= 50 and spec.data.batch <= 2
         assert spec.data.crop <= 32 and spec.report.validate_samples <= 8
     for table in TABLES:
-        assert "these are NO RESULTS" in settings(table, SCALES["small"])[1]
-        (sentence,) = settings(table, SCALES["paper"])
-        assert sentence.startswith("the paper's settings: 80 epochs, width 32, crops of ")
+        small, whole = (settings(table, SCALES[scale]) for scale in ("small", "paper"))
+        assert small[0].startswith("scale small") and "these are NO RESULTS" in small[1]
+        assert whole[0].startswith("the paper's settings: 80 epochs, width 32, crops of ")
+        staged = any(recipe.paper.model == "jin2018" for recipe in recipes_of(table))
+        assert any("in stages" in sentence for sentence in whole) == staged
 
 
 def test_a_table_needs_the_kinds_that_it_trains_and_tests_on():
