@@ -165,7 +165,7 @@ def _block(rows: Sequence[Row], metric: str) -> list[str]:
     lines = [heading + "".join(f"{column:>{NUMBER_WIDTH}}" for column in columns)]
     for row in printed:
         facts = f"{row.width or '':>5}  {row.samples or '':>7}"
-        numbers = "".join(_number(value, DECIMALS[metric]) for value in row.figures[metric])
+        numbers = "".join(number_text(value, DECIMALS[metric]) for value in row.figures[metric])
         lines.append(f"{row.name:{names}}  {row.model:{models}}  {facts}{numbers}")
     return lines
 
@@ -222,7 +222,8 @@ def _width(heading: str, texts: Iterable[str]) -> int:
     return max(map(len, [heading, *texts]))
 
 
-def _number(value: float, decimals: int) -> str:
+def number_text(value: float, decimals: int) -> str:
+    """As wide as a column; a dash for NaN."""
     text = "-" if math.isnan(value) else f"{value:.{decimals}f}"
     return f"{text:>{NUMBER_WIDTH}}"
 

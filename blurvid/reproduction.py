@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from blurvid import paper
 from blurvid.checkpoint import written_whole
-from blurvid.compare import wrapped
+from blurvid.compare import NUMBER_WIDTH, number_text, wrapped
 from blurvid.evaluated import COMPARED, Evaluated
 from blurvid.recipes import Recipe, Scale, settings
 from blurvid.rows import MODEL, PREDICTED_MIDDLE
 from blurvid.tables import DECIMALS, EXPLAINED, HEADINGS, frame_names
 
 HERE, MIDDLE, PRINTED, NO_MODEL = "here", "here, its middle repeated", "paper", "no model"
-SOURCE_WIDTH, NUMBER_WIDTH = len(MIDDLE) + 1, 8
+SOURCE_WIDTH = len(MIDDLE) + 1
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _block(lines: Sequence[Line], metric: str) -> list[str]:
     printed = [heading + "".join(f"{column:>{NUMBER_WIDTH}}" for column in columns)]
     above = ""
     for line in lines:
-        numbers = "".join(_number(value, DECIMALS[metric]) for value in line.figures)
+        numbers = "".join(number_text(value, DECIMALS[metric]) for value in line.figures)
         name = "" if line.row == above else line.row
         printed.append(f"{name:{names}}{line.source:{SOURCE_WIDTH}}{numbers}")
         above = line.row
@@ -130,11 +130,6 @@ def _runs(made: Reproduction) -> Iterator[str]:
     for recipe in made.recipes:
         trained = f"trained on {recipe.training.kind}, tested on {recipe.tested_on}"
         yield f"{recipe.paper.name:{names}}  run {recipe.training.name}, {trained}"
-
-
-def _number(value: float, decimals: int) -> str:
-    text = "-" if math.isnan(value) else f"{value:.{decimals}f}"
-    return f"{text:>{NUMBER_WIDTH}}"
 
 
 # --- files ----------------------------------------------------------------------------------
