@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from . import errors
+from .vid_compare import compare
 from .vid_evaluate import evaluate
 from .vid_motion import motion
+from .vid_reproduce import reproduce
 from .vid_restore import restore
 from .vid_train import train
 
@@ -18,7 +20,7 @@ def blurvid() -> None:
     """Restore a video from one blurred image, and learn how from shards."""
 
 
-for command in (train, evaluate, restore, motion):
+for command in (train, evaluate, restore, motion, compare, reproduce):
     blurvid.add_command(command)
 
 
