@@ -270,9 +270,9 @@ def test_a_shard_of_another_size_is_refused(server, ranges, size):
 
 @pytest.mark.parametrize("url", ["s3://a b", "http://127.0.0.1:x"])
 def test_a_url_that_cannot_be_is_not_tried_again(bucket, url):
-    said = []
+    said, patient = [], Patience(retries=3, first_delay_s=0.01, stall_s=20, stalls=2)
     with pytest.raises(OSError, match=f"^{url}/dots/train/{TAR}: "):
-        _fetched(_shard(url), said)
+        _fetched(_shard(url, patience=patient), said)
     assert not any("trying again" in line for line in said)
 
 
