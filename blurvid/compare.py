@@ -12,7 +12,6 @@ import csv
 import io
 import json
 import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,10 @@ from blurvid.checkpoint import written_whole
 from blurvid.evaluated import COMPARED, Evaluated, Measured
 from blurvid.rows import MODEL, PREDICTED_MIDDLE
 from blurvid.statistics import paired_difference
-from blurvid.tables import DECIMALS, HEADINGS, frame_names
+from blurvid.tables import DECIMALS, HEADINGS, frame_names, wrapped
 
 RUN, NO_MODEL, PAPER = "run", "no model", "paper"
-NUMBER_WIDTH, TEXT_WIDTH = 8, 100
+NUMBER_WIDTH = 8
 
 
 class Row(NamedTuple):
@@ -186,11 +185,6 @@ def _remarks(comparison: Comparison) -> list[str]:
             "above as they stand"
         )
     return ["", *(line for remark in remarks for line in wrapped(remark))] if remarks else []
-
-
-def wrapped(sentence: str) -> list[str]:
-    """Its lines."""
-    return textwrap.wrap(sentence, TEXT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _differences(comparison: Comparison) -> list[str]:

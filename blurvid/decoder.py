@@ -6,7 +6,6 @@ Scales run coarse to fine: 1/16, 1/8, 1/4, 1/2, 1.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from blurvid.blocks import (

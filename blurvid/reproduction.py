@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from blurvid import paper
 from blurvid.checkpoint import written_whole
-from blurvid.compare import NUMBER_WIDTH, number_text, wrapped
+from blurvid.compare import NUMBER_WIDTH, number_text
 from blurvid.evaluated import COMPARED, Evaluated
 from blurvid.recipes import Recipe, Scale, settings
 from blurvid.rows import MODEL, PREDICTED_MIDDLE
-from blurvid.tables import DECIMALS, EXPLAINED, HEADINGS, frame_names
+from blurvid.tables import DECIMALS, EXPLAINED, HEADINGS, frame_names, wrapped
 
 HERE, MIDDLE, PRINTED, NO_MODEL = "here", "here, its middle repeated", "paper", "no model"
 SOURCE_WIDTH = len(MIDDLE) + 1

@@ -85,10 +85,11 @@ def _facts(summary: Mapping[str, Any]) -> list[str]:
         f"model {', '.join(f'{key} {value}' for key, value in summary['model'].items())}; "
         f"training step {_known(step)}, seed {_known(seed)}",
     ]
-    return [line for sentence in sentences for line in _wrapped(sentence)]
+    return [line for sentence in sentences for line in wrapped(sentence)]
 
 
-def _wrapped(sentence: str) -> list[str]:
+def wrapped(sentence: str) -> list[str]:
+    """Its lines, of at most `TEXT_WIDTH` columns."""
     return textwrap.wrap(
         sentence,
         TEXT_WIDTH,
@@ -213,7 +214,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
             "end-point error: theta of the finest scale against the true homography at corners and "
             "centre, better direction"
         )
-    return [line for note in notes for line in _wrapped(note)]
+    return [line for note in notes for line in wrapped(note)]
 
 
 def _metrics(summary: Mapping[str, Any]) -> list[str]:

@@ -32,8 +32,7 @@ def compare(runs: tuple[Path, ...], protocol: str, out: Path | None) -> None:
     from blurvid.compare import compare as compared
     from blurvid.evaluated import read_runs
 
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder for the tables at {out}, found a file; choose another")
+    options.refuse_file(out, "the tables")
     comparisons = compared(read_runs(runs, protocol=protocol))
     click.echo(as_text(comparisons), nl=False)
     if out is not None:

@@ -67,7 +67,6 @@ def evaluate(
     Example: blurvid evaluate --checkpoint runs/small --shards shards/ --out results/
     """
     from blurvid.checkpoint import load_model
-    from blurvid.index import find_mixture
     from blurvid.stream import BadSamples
     from blurvid.summary import checkpoint_facts, summary
     from blurvid.tables import as_text, write_tables
@@ -76,15 +75,7 @@ def evaluate(
     device = options.torch_device(chosen["device_name"])
     path = options.checkpoint_file(checkpoint)
     model, facts = load_model(path, device), checkpoint_facts(path)
-    data = find_mixture(
-        shards,
-        split=chosen["split"],
-        frames=model.spec.frames,
-        name=chosen["data"],
-        cache=params.shard_cache(shards, chosen["cache_gb"]),
-    )
-    for sentence in data.left_out:
-        click.echo(f"left out: {sentence}", err=True)
+    data = options.tested_data(shards, model.spec.frames, chosen)
     bad = BadSamples(chosen["max_bad"])
     with _kept(save, asdict(facts)) as keep:
         evaluations = _evaluated(model, data, device=device, bad=bad, keep=keep, chosen=chosen)
@@ -99,8 +90,7 @@ def evaluate(
 
 
 def _refuse_wrong_places(out: Path | None, save: Path | None) -> None:
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder for the tables at {out}, found a file; choose another")
+    options.refuse_file(out, "the tables")
     if save is not None and save.is_dir():
         raise ValueError(f"expected a file for the frames at {save}, found a folder; name a file")
 

@@ -44,24 +44,14 @@ def motion(checkpoint: Path, shards: Any, out: Path, pictures: int, **chosen: An
     """
     from blurvid.checkpoint import load_model
     from blurvid.evaluate import sample_count
-    from blurvid.index import find_mixture
     from blurvid.motion_study import study_motion
     from blurvid.motion_tables import as_text, write_studies
 
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder at {out}, found a file; choose another --out")
+    options.refuse_file(out, "pictures and tables")
     device = options.torch_device(chosen["device_name"])
     path = options.checkpoint_file(checkpoint)
     model = load_model(path, device)
-    data = find_mixture(
-        shards,
-        split=chosen["split"],
-        frames=model.spec.frames,
-        name=chosen["data"],
-        cache=params.shard_cache(shards, chosen["cache_gb"]),
-    )
-    for sentence in data.left_out:
-        click.echo(f"left out: {sentence}", err=True)
+    data = options.tested_data(shards, model.spec.frames, chosen)
     limit = chosen["limit"]
     with progress(sample_count(data, limit), "samples") as on_progress:
         studies = study_motion(

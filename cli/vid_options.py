@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from . import params
+
 FOLDER = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
 
@@ -49,6 +51,29 @@ def checkpoint_file(path: Path) -> Path:
     if not path.is_dir():
         return path
     return folder.best if folder.best.exists() else folder.last
+
+
+def tested_data(shards: Any, frames: int, chosen: dict[str, Any]) -> Any:
+    """The Mixture of --shards, --split, --data and --cache-gb with as many frames; what is left out
+    is said on stderr."""
+    from blurvid.index import find_mixture
+
+    data = find_mixture(
+        shards,
+        split=chosen["split"],
+        frames=frames,
+        name=chosen["data"],
+        cache=params.shard_cache(shards, chosen["cache_gb"]),
+    )
+    for sentence in data.left_out:
+        click.echo(f"left out: {sentence}", err=True)
+    return data
+
+
+def refuse_file(out: Path | None, kind: str) -> None:
+    """ValueError where a folder is to be and a file is."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"expected a folder for {kind} at {out}, found a file; choose another")
 
 
 def torch_device(name: str) -> Any:

@@ -54,8 +54,7 @@ def reproduce(
     from blurvid.reproduce import reproduce as reproduced
     from blurvid.reproduction import as_text
 
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder for the runs at {out}, found a file; choose another")
+    options.refuse_file(out, "the runs")
     device = options.torch_device(chosen["device_name"])
     cache = params.shard_cache(shards, chosen["cache_gb"])
     workers = chosen["workers"]
