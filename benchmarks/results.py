@@ -14,7 +14,7 @@ from what is there. Writes <out>/compare.*, <out>/curves.png (validation PSNR ag
 from __future__ import annotations
 
 import argparse
-import json
+import csv
 import os
 import subprocess
 import sys
@@ -28,6 +28,8 @@ import numpy as np
 from figures import labelled
 from first_training import learning_curve
 
+from blurvid.evaluate import sample_numbers
+
 ROWS = {
     "full-given": "--model full --order given",
     "full-canonical": "--model full --order canonical",
@@ -38,7 +40,7 @@ ROWS = {
 }
 WITH_MOTION = ("full-given", "full-canonical", "full-invariant", "light-canonical")
 PROTOCOLS = ("sequence", "forward", "per-metric", "per-pair", "per-frame")
-SIDE, STRIP_SAMPLES, ENLARGED = 64, 6, 2
+SIDE, VALIDATED, STRIP_SAMPLES, ENLARGED = 64, 100, 4, 2
 
 
 # --- the commands ----------------------------------------------------------------------------
@@ -51,7 +53,7 @@ def training(name: str, options: argparse.Namespace) -> str:
     return (
         f"blurvid train --shards {options.out / 'shards'} {ROWS[name]} --width {options.width} "
         f"--batch {options.batch} --steps {options.steps} --lr 1e-3 --schedule cosine --ema 0.99 "
-        f"--validate-every {options.steps // 12} --validate-samples 100 --workers 0 "
+        f"--validate-every {options.steps // 12} --validate-samples {VALIDATED} --workers 0 "
         f"--out {run}{resume}"
     )
 
@@ -140,11 +142,15 @@ def draw_curves(options: argparse.Namespace) -> None:
 
 
 def blurry_levels(options: argparse.Namespace, name: str) -> tuple[float, float]:
-    """PSNR of the blurry input: the outer frames' mean, the middle frame; on the validation
-    samples, which are evenly spread over the test split."""
-    folder = options.out / "runs" / name / "evaluation"
-    (stored,) = json.loads((folder / "evaluation.json").read_text())
-    first, middle, last = stored["protocols"]["sequence"]["blurry input repeated"]["psnr"]["frames"]
+    """PSNR of the blurry input on the validation samples: the outer frames' mean, the middle."""
+    path = options.out / "runs" / name / "evaluation" / "samples-panorama.csv"
+    wanted = ("blurry input repeated", "sequence")
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["row"], row["protocol"]) == wanted]
+    seen = [rows[k] for k in sample_numbers(len(rows), VALIDATED)]
+    first, middle, last = (
+        np.mean([float(row[f"psnr_{frame}"]) for row in seen]) for frame in ("Fi", "Fm", "Ff")
+    )
     return (first + last) / 2, middle
 
 

@@ -24,7 +24,7 @@ from blurvid.checkpoint import written_whole
 from blurvid.evaluated import COMPARED, Evaluated, Measured
 from blurvid.rows import MODEL, PREDICTED_MIDDLE
 from blurvid.statistics import paired_difference
-from blurvid.tables import DECIMALS, HEADINGS, frame_names, wrapped
+from blurvid.tables import DECIMALS, HEADINGS, averaged_text, frame_names, wrapped
 
 RUN, NO_MODEL, PAPER = "run", "no model", "paper"
 NUMBER_WIDTH = 8
@@ -61,13 +61,16 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One table: runs that were measured alike. differences: of each run but the first against
+    """One table: runs that were measured alike. averaged: as in `Evaluated`. weights: run -> which
+    they are. differences: of each run but the first against
     the first."""
 
     measured: Measured
     kind: str
     sizes_hw: tuple[tuple[int, int], ...]
+    averaged: tuple[int, int, float]
     protocol: str
+    weights: Mapping[str, str]
     rows: tuple[Row, ...]
     differences: tuple[Difference, ...]
 
@@ -86,7 +89,9 @@ def _comparison(runs: Sequence[Evaluated]) -> Comparison:
         first.measured,
         first.kind,
         first.sizes_hw,
+        first.averaged,
         first.protocol,
+        {run.run: run.weights for run in runs},
         (*_run_rows(runs), *_rows_without_a_model(first), *_paper_rows(first)),
         tuple(_difference(run, first) for run in runs[1:]),
     )
@@ -134,10 +139,11 @@ def as_text(comparisons: Sequence[Comparison]) -> str:
     """All tables, and why they are several."""
     parts = ["\n".join(_lines(comparison)) for comparison in comparisons]
     if len(comparisons) > 1:
-        parts += wrapped(
+        remark = wrapped(
             f"{len(comparisons)} tables: what was measured on other data, another split, with "
             "another response or another number of frames does not stand in one table"
         )
+        parts.append("\n".join(remark))
     return "\n\n".join(parts) + "\n"
 
 
@@ -147,7 +153,9 @@ def _lines(comparison: Comparison) -> list[str]:
     lines = [
         f"data set {measured.data_set}, fingerprint {measured.fingerprint[:12]}, "
         f"split {measured.split}, {measured.frames} frames of {sizes}",
-        f"response {measured.response}; protocol {comparison.protocol}",
+        f"response {measured.response}, blur of n frames: {averaged_text(*comparison.averaged)}; "
+        f"protocol {comparison.protocol}",
+        *(f"{run}: {weights}" for run, weights in comparison.weights.items()),
     ]
     for metric in COMPARED:
         lines += ["", *_block(comparison.rows, metric)]
@@ -261,7 +269,9 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         **comparison.measured._asdict(),
         "kind": comparison.kind,
         "sizes_hw": [list(size) for size in comparison.sizes_hw],
+        "n": dict(zip(("min", "max", "mean"), comparison.averaged)),
         "protocol": comparison.protocol,
+        "weights": dict(comparison.weights),
         "rows": [_row_object(row) for row in comparison.rows],
         "differences": [
             {key: _nullable(value) for key, value in d._asdict().items()}

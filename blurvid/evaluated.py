@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blurvid.rows import MODEL
-from blurvid.tables import frame_names
+from blurvid.tables import frame_names, known
 
 FOLDER, FILE = "evaluation", "evaluation.json"
 COMPARED = ("psnr", "ssim")
@@ -39,22 +39,32 @@ class Measured(NamedTuple):
 class Evaluated:
     """One run on one data set, under one protocol.
 
-    kind: of the blur, "panorama" or "video". rows: row -> metric -> the figures of the n frames
+    step, seed: of the training, None where its checkpoint did not say. kind: of the blur, "panorama"
+    or "video". averaged: least, most and mean n of frames that made a blur. rows: row -> metric -> the figures of the n frames
     and their mean, NaN where nothing could be compared. sample_psnr: key -> the model's PSNR in
     dB, the mean over the frames.
     """
 
     run: str
     checkpoint: str
+    step: int | None
+    seed: int | None
     protocol: str
     model: str
     width: int
     measured: Measured
     kind: str
     sizes_hw: tuple[tuple[int, int], ...]
+    averaged: tuple[int, int, float]
     samples: int
     rows: Mapping[str, Mapping[str, tuple[float, ...]]]
     sample_psnr: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> str:
+        """Which file of a run folder, and of which training, in words."""
+        file = Path(self.checkpoint).name
+        return f"{file}, step {known(self.step)}, seed {known(self.seed)}"
 
 
 def read_runs(paths: Sequence[Path], *, protocol: str) -> list[Evaluated]:
@@ -73,8 +83,11 @@ def evaluation_file(path: Path) -> Path:
     for file in (path / FILE, path / FOLDER / FILE):
         if file.is_file():
             return file
+    if path.name == FILE and path.is_file():
+        return path
     if not path.is_dir():
-        raise ValueError(f"{path}: expected a run folder, found no such folder")
+        found = "a file" if path.exists() else "no such folder"
+        raise ValueError(f"{path}: expected a run folder, found {found}")
     command = ["blurvid", "evaluate", "--checkpoint", path, "--shards", _shards_of(path)]
     typed = shlex.join(map(str, [*command, "--out", path / FOLDER]))
     raise ValueError(f"{path} holds no {FILE}; make it with: {typed}")
@@ -82,7 +95,7 @@ def evaluation_file(path: Path) -> Path:
 
 def run_names(paths: Sequence[Path]) -> list[str]:
     """The last part of each path (of `RUN/evaluation...` the run's); of those alike the path."""
-    full = [Path(os.path.abspath(path)) for path in paths]
+    full = [Path(os.path.abspath(path.parent if path.name == FILE else path)) for path in paths]
     last = [(p.parent if p.name.startswith(FOLDER) else p).name for p in full]
     return [
         name if last.count(name) == 1 else str(path)
@@ -137,15 +150,22 @@ def _evaluated(run: str, entry: Mapping[str, Any], protocol: str) -> Evaluated:
     return Evaluated(
         run=run,
         checkpoint=str(entry["checkpoint"]),
+        step=_whole(entry["training"]["step"]),
+        seed=_whole(entry["training"]["seed"]),
         protocol=protocol,
         model=" without ".join(filter(None, [str(model["name"]), ", ".join(model["without"])])),
         width=int(model["width"]),
         measured=Measured(*facts, frames),
         kind=str(entry["kind"]),
         sizes_hw=tuple((int(height), int(width)) for height, width in entry["sizes_hw"]),
+        averaged=(int(entry["n"]["min"]), int(entry["n"]["max"]), float(entry["n"]["mean"])),
         samples=int(entry["samples"]),
         rows=rows,
     )
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _figures(summary: Mapping[str, Any], frames: int) -> tuple[float, ...]:

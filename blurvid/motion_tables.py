@@ -29,7 +29,7 @@ ROWS = (ITN, FTN, IDENTITY)
 BIN_EDGES_PX = (0, 1, 2, 4, 8, 16, np.inf)
 NAME_WIDTH, NUMBER_WIDTH = 10, 9
 FIGURE_NAME, PATHS_NAME = "motion.png", "paths.png"
-CSV_NAME, JSON_NAME, TABLE_NAME = "motion.csv", "motion.json", "table.txt"
+CSV_NAME, JSON_NAME, TABLE_NAME = "motion.csv", "motion.json", "motion.txt"
 
 
 def write_studies(folder: Path, studies: Sequence[MotionStudy], checkpoint: str) -> list[str]:

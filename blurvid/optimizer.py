@@ -73,7 +73,7 @@ def new_average(model: nn.Module, decay: float) -> AveragedModel | None:
     """The moving average of the model's weights, none where `decay` is 0.
 
     Early on it follows faster, by min(decay, (1 + n) / (10 + n)) after n steps, so that the
-    first weights are soon forgotten.
+    first weights are soon forgotten; `begin_average_anew` counts them from 1 again.
     """
     if not decay:
         return None
@@ -83,3 +83,8 @@ def new_average(model: nn.Module, decay: float) -> AveragedModel | None:
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
     return AveragedModel(model, multi_avg_fn=torch.no_grad()(average))
+
+
+def begin_average_anew(average: AveragedModel) -> None:
+    """Where other weights begin to learn: theirs, too, are to be soon forgotten."""
+    average.n_averaged.fill_(1)

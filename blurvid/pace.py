@@ -66,11 +66,13 @@ class Meter:
 
 
 class Pace:
-    """Says once, after the second step, how long `steps` of them take, and what helps if long."""
+    """Says once, after the second step, how long `steps` of them take, and what helps if long.
+    staged: steps of later stages take longer."""
 
-    def __init__(self, steps: int, *, say: Callable[[str], None]) -> None:
+    def __init__(self, steps: int, *, say: Callable[[str], None], staged: bool = False) -> None:
         self._steps = steps
         self._say = say
+        self._staged = staged
         self._done = 0
 
     def after_step(self, step_s: float) -> None:
@@ -83,7 +85,7 @@ class Pace:
         total_s = step_s * self._steps
         self._say(
             f"  {step_s:.2g} s a step on this CPU: about {duration(total_s)} for {self._steps:,} "
-            "steps, validation not counted"
+            f"steps, validation not counted{', and more in later stages' * self._staged}"
         )
         if total_s > LONG_S:
             self._say("  faster: a smaller --width, --crop or --batch; fewer --steps; a GPU")

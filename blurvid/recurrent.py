@@ -141,8 +141,9 @@ def doubled_flow(flow: Tensor) -> Tensor:
 
 def _in_time_order(pairs: Sequence[Tensor]) -> Tensor:
     """Flows (B, 4, h, w) of the pairs from the middle outwards -> (B, n - 1, 2, h, w)."""
-    before, after = zip(*(pair.float().chunk(PAIR, 1) for pair in pairs))
-    return torch.stack([*reversed(before), *after], 1)
+    before, after = zip(*(pair.chunk(PAIR, 1) for pair in pairs))
+    flows = torch.stack([*reversed(before), *after], 1)
+    return flows.to(torch.promote_types(flows.dtype, torch.float32))
 
 
 def _conv5(in_channels: int, out_channels: int, stride: int) -> nn.Module:

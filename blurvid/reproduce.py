@@ -72,6 +72,7 @@ def reproduce(table: str, job: Job) -> Reproduction:
     """Every row of "table1" ... "table4"; `<out>/<table>.txt`, `.csv` and `.json` after each."""
     recipes = recipes_of(table)
     refuse_unfit_data(recipes, job)
+    refuse_foreign_folders(recipes, job)
     measured: dict[Recipe, Mapping[str, Evaluated]] = {}
     for number, recipe in enumerate(recipes, 1):
         job.say(f"{table}, row {number} of {len(recipes)}: {recipe.paper.name}")
@@ -87,19 +88,33 @@ def reproduce(table: str, job: Job) -> Reproduction:
 
 
 def refuse_unfit_data(recipes: Iterable[Recipe], job: Job) -> None:
-    """ValueError for what would fail later, before hours of training; with the command that makes
-    data as large as the paper's."""
+    """ValueError for what would fail later, before hours of training: data that do not fit, with
+    the command that makes some as large as the paper's."""
     for recipe in recipes:
         training, shards = recipe.training, job.supply.shards
+        kind, side = training.kind, training.side
         try:
             plan_run(run_spec(training, job.scale, job.supply))
+            kind, side = recipe.tested_on, recipe.paper.size
             job.tests(recipe)
         except ValueError as error:
-            like = {"frames": training.frames, "side": training.side, "shards": shards}
-            command = command_for(training.kind, **like)
+            command = command_for(kind, frames=training.frames, side=side, shards=shards)
             raise ValueError(
                 f"{training.name}: {error}; data as the paper's are made with: {command}"
             ) from error
+
+
+def refuse_foreign_folders(recipes: Iterable[Recipe], job: Job) -> None:
+    """ValueError for run folders in which a training could neither begin nor go on."""
+    for training in {recipe.training: None for recipe in recipes}:
+        folder = job.folder(training)
+        is_trained(training, job)  # refuses a state of another training
+        other = folder.path.is_file() or folder.path.is_dir() and any(folder.path.glob("[!.]*"))
+        if other and not folder.options.exists():
+            raise ValueError(
+                f"{folder.path}: expected a run folder or nothing, found something else; move it "
+                "away, or give another --out"
+            )
 
 
 # --- data -----------------------------------------------------------------------------------
@@ -163,7 +178,10 @@ def finish_training(training: Training, job: Job) -> None:
     if is_trained(training, job):
         job.say(f"{folder.path}: trained already")
         return
-    train(spec, folder, device=job.device, resume=folder.options.exists(), say=job.say)
+    try:
+        train(spec, folder, device=job.device, resume=folder.options.exists(), say=job.say)
+    except Damaged as error:
+        raise ValueError(f"{error}; remove {folder.path}, and it is made anew") from error
 
 
 def is_trained(training: Training, job: Job) -> bool:

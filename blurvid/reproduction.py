@@ -17,7 +17,14 @@ from blurvid.compare import NUMBER_WIDTH, number_text
 from blurvid.evaluated import COMPARED, Evaluated
 from blurvid.recipes import Recipe, Scale, settings
 from blurvid.rows import MODEL, PREDICTED_MIDDLE
-from blurvid.tables import DECIMALS, EXPLAINED, HEADINGS, frame_names, wrapped
+from blurvid.tables import (
+    DECIMALS,
+    EXPLAINED,
+    HEADINGS,
+    averaged_text,
+    frame_names,
+    wrapped,
+)
 
 HERE, MIDDLE, PRINTED, NO_MODEL = "here", "here, its middle repeated", "paper", "no model"
 SOURCE_WIDTH = len(MIDDLE) + 1
@@ -101,7 +108,8 @@ def _described(made: Reproduction, kind: str, protocol: str) -> Iterator[str]:
         yield from wrapped(
             f"tested on {kind}: data set {one.measured.data_set}, fingerprint "
             f"{one.measured.fingerprint[:12]}, split {one.measured.split}, {one.samples} samples "
-            f"of {sizes}, response {one.measured.response}"
+            f"of {sizes}, response {one.measured.response}, blur of n frames: "
+            f"{averaged_text(*one.averaged)}"
         )
     yield from wrapped(
         f"the paper's figures: {paper.SOURCES[kind]}, {size}x{size} px, the better direction for "
@@ -130,6 +138,8 @@ def _runs(made: Reproduction) -> Iterator[str]:
     for recipe in made.recipes:
         trained = f"trained on {recipe.training.kind}, tested on {recipe.tested_on}"
         yield f"{recipe.paper.name:{names}}  run {recipe.training.name}, {trained}"
+        for one in list(made.measured.get(recipe, {}).values())[:1]:
+            yield f"{'':{names}}  weights {one.weights}"
 
 
 # --- files ----------------------------------------------------------------------------------
@@ -185,5 +195,20 @@ def as_json(made: Reproduction, protocols: Sequence[str]) -> dict[str, Any]:
         "title": paper.TITLES[made.table],
         "scale": made.scale.name,
         "settings": settings(made.table, made.scale),
+        "tested": [
+            {
+                **one.measured._asdict(),
+                "kind": kind,
+                "samples": one.samples,
+                "sizes_hw": [list(size) for size in one.sizes_hw],
+                "n": dict(zip(("min", "max", "mean"), one.averaged)),
+            }
+            for kind in made.kinds
+            for one in _first_measured(made, kind, protocols[0])
+        ],
+        "weights": {
+            recipe.training.name: found[protocols[0]].weights
+            for recipe, found in made.measured.items()
+        },
         "rows": rows,
     }

@@ -20,6 +20,7 @@ from blurvid.restoration import FrameModel
 
 STEP = "step"
 MOMENTS = (STEP, "exp_avg", "exp_avg_sq")
+LATER_CHOICES = {"flip": False, "loss without": []}  # what runs of earlier versions did not name
 
 
 @dataclass
@@ -56,6 +57,7 @@ def save_state(path: Path, state: TrainState, *, shaping: Mapping[str, Any]) -> 
     progress = {
         "step": state.step,
         "updates": state.updates,
+        "averaged": 0 if state.average is None else int(state.average.n_averaged),
         "validated": state.validated,
         "best_psnr": state.best_psnr if math.isfinite(state.best_psnr) else None,
         "bad": state.bad,
@@ -87,7 +89,8 @@ def load_state(
     if state.updates:
         load_optimizer_tensors(path, state, checkpoint.optimizer)
         if state.average is not None:
-            load_average(path, state.average, checkpoint.average, updates=state.updates)
+            averaged = progress.get("averaged", state.updates)
+            load_average(path, state.average, checkpoint.average, averaged=averaged)
     state.bad = list(progress["bad"])
     if progress["best_psnr"] is not None:
         state.best_psnr = progress["best_psnr"]
@@ -115,6 +118,7 @@ PROGRESS = {
     "shaping": lambda v: isinstance(v, dict),
     "step": _is_count,
     "updates": _is_count,
+    "averaged": lambda v: v is ... or _is_count(v),
     "validated": _is_count,
     "best_psnr": lambda v: v is None or type(v) in (int, float) and math.isfinite(v),
     "bad": lambda v: isinstance(v, list) and all(isinstance(s, str) for s in v),
@@ -165,13 +169,13 @@ def _laid_out_as(weight: Tensor, moment: Tensor) -> Tensor:
 
 
 def load_average(
-    path: Path, average: AveragedModel, weights: Mapping[str, Tensor], *, updates: int
+    path: Path, average: AveragedModel, weights: Mapping[str, Tensor], *, averaged: int
 ) -> None:
-    """The moving average as it was after so many updates."""
+    """The moving average as it was when that was its count."""
     if weights.keys() != average.module.state_dict().keys():
         raise ValueError(f"{path}: its moving average does not fit the model's weights")
     average.module.load_state_dict(weights)
-    average.n_averaged.fill_(updates)
+    average.n_averaged.fill_(averaged)
 
 
 def _state_of(model: FrameModel, compute: Compute, ema: float) -> TrainState:
@@ -179,7 +183,16 @@ def _state_of(model: FrameModel, compute: Compute, ema: float) -> TrainState:
     return TrainState(model, new_optimizer(model), new_average(model, ema))
 
 
+def _whole_spec(stored: Any) -> Any:
+    """The model's spec with what a run of an earlier version could not choose yet."""
+    try:
+        return ModelSpec.from_dict(stored).to_dict()
+    except ValueError:
+        return stored
+
+
 def _refuse_other_run(path: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    then = {**LATER_CHOICES, **then, "model": _whole_spec(then.get("model"))}
     names = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     if names:
         differences = "; ".join(f"{n}: {then.get(n)} then, {now.get(n)} now" for n in names)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from blurvid.batch import Batch, unit_range
 from blurvid.compute import Compute
-from blurvid.optimizer import OptimizerSpec, learning_rate, stage_at
+from blurvid.optimizer import OptimizerSpec, begin_average_anew, learning_rate, stage_at
 from blurvid.ranks import Ranks
 from blurvid.restoration import FrameModel, Restoration, pad_to_multiple
 from blurvid.state import TrainState
@@ -72,6 +72,8 @@ class Stepper:
         stage, done = stage_at(state.step, self._steps, state.model.stages)
         if stage != self._stage:
             self._begin(stage)
+            if stage and done == 0 and state.average is not None:
+                begin_average_anew(state.average)
         terms = self._loss_terms(batch)
         state.optimizer.zero_grad(set_to_none=True)
         (terms[:, 0].sum() * (self._ranks.count / size)).backward()

@@ -72,18 +72,17 @@ def as_text(summary: Mapping[str, Any]) -> str:
 
 def _facts(summary: Mapping[str, Any]) -> list[str]:
     sizes = ", ".join(f"{width}x{height}" for height, width in summary["sizes_hw"])
-    least, most, mean = (summary["n"][name] for name in ("min", "max", "mean"))
-    n = f"{least}" if least == most else f"{least} to {most}, mean {mean:.1f}"
+    n = averaged_text(*(summary["n"][name] for name in ("min", "max", "mean")))
     step, seed = (summary["training"][name] for name in ("step", "seed"))
     sentences = [
         f"data set {summary['data_set']} ({summary['kind']}), fingerprint "
         f"{summary['fingerprint'][:12]}, split {summary['split']}, {summary['samples']} samples "
         f"of {sizes}",
-        f"response {summary['response']}, blur of n frames: n = {n}; "
+        f"response {summary['response']}, blur of n frames: {n}; "
         f"data seed {', '.join(map(str, summary['seeds']))}",
         f"checkpoint {summary['checkpoint']}",
         f"model {', '.join(f'{key} {value}' for key, value in summary['model'].items())}; "
-        f"training step {_known(step)}, seed {_known(seed)}",
+        f"training step {known(step)}, seed {known(seed)}",
     ]
     return [line for sentence in sentences for line in wrapped(sentence)]
 
@@ -99,7 +98,13 @@ def wrapped(sentence: str) -> list[str]:
     )
 
 
-def _known(value: int | None) -> str:
+def averaged_text(least: int, most: int, mean: float) -> str:
+    """How many frames made a blur, in words."""
+    return f"n = {least}" if least == most else f"n = {least} to {most}, mean {mean:.1f}"
+
+
+def known(value: int | None) -> str:
+    """Of a training's step or seed, in words."""
     return "not in the file" if value is None else str(value)
 
 

@@ -16,6 +16,7 @@ from blurvid.checkpoint import Damaged, load_checkpoint, written_whole
 from blurvid.compute import on_device
 from blurvid.interrupts import interruptions
 from blurvid.losses import loss_of
+from blurvid.optimizer import stage_at
 from blurvid.pace import Meter, Pace
 from blurvid.plan import RunSpec, describe, plan_run
 from blurvid.ranks import Ranks
@@ -120,7 +121,8 @@ def take_steps(run: Run, state: TrainState, record: Record | None) -> None:
     """The loop: batch, step, log, validation, checkpoint."""
     stepper = make_stepper(run, state)
     meter, saved = Meter(run.loss_terms), time.monotonic()
-    pace = Pace(run.plan.steps - state.step, say=run.say) if on_cpu(run) else None
+    staged, left = state.model.stages > 1, run.plan.steps - state.step
+    pace = Pace(left, say=run.say, staged=staged) if on_cpu(run) else None
     bad = BadSamples(run.spec.data.max_bad, state.bad)
     state.bad = bad.sentences
     validate_when_due(run, state, record, bad)
@@ -214,8 +216,9 @@ def agree(
 
 
 def log_when_due(run: Run, state: TrainState, meter: Meter, record: Record | None) -> None:
-    """A line, a row of metrics and events, every so many steps and at the end."""
-    if state.step % run.spec.report.log_every and state.step != run.plan.steps:
+    """A line, a row of metrics and events, every so many steps, and at the end of a stage."""
+    stage_ends = stage_at(state.step, run.plan.steps, state.model.stages)[1] == 0
+    if state.step % run.spec.report.log_every and not stage_ends:
         return
     if record is not None and meter.steps:
         log(run, state.step, meter.means(), record)

@@ -14,6 +14,7 @@ from . import params
 from . import vid_options as options
 from .params import progress
 
+HDF5 = (".h5", ".hdf5")
 PROTOCOLS = ("sequence", "forward", "per-metric", "per-pair", "per-frame")
 
 
@@ -71,9 +72,9 @@ def evaluate(
     from blurvid.summary import checkpoint_facts, summary
     from blurvid.tables import as_text, write_tables
 
-    _refuse_wrong_places(out, save)
     device = options.torch_device(chosen["device_name"])
     path = options.checkpoint_file(checkpoint)
+    _refuse_wrong_places(out, save, path)
     model, facts = load_model(path, device), checkpoint_facts(path)
     data = options.tested_data(shards, model.spec.frames, chosen)
     bad = BadSamples(chosen["max_bad"])
@@ -89,10 +90,23 @@ def evaluate(
         click.echo(f"written to {place}")
 
 
-def _refuse_wrong_places(out: Path | None, save: Path | None) -> None:
+def _refuse_wrong_places(out: Path | None, save: Path | None, checkpoint: Path) -> None:
+    """Before anything is computed; the frames replace neither the checkpoint nor a table."""
     options.refuse_file(out, "the tables")
-    if save is not None and save.is_dir():
-        raise ValueError(f"expected a file for the frames at {save}, found a folder; name a file")
+    if save is None:
+        return
+    options.refuse_file(save.parent, "the frames")
+    if save.exists() and not save.is_file():
+        raise ValueError(f"expected a file for the frames at {save}, found none; name a file")
+    whole = save.resolve()
+    tables = out.resolve() if out is not None else None
+    if whole == checkpoint.resolve() or whole == tables or (
+        whole.parent == tables and whole.suffix not in HDF5
+    ):
+        raise ValueError(
+            f"expected a place of its own for the frames, found {save}, which is the checkpoint's "
+            "or the tables'; name another file, such as frames.h5"
+        )
 
 
 @contextmanager

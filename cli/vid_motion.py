@@ -37,7 +37,7 @@ def motion(checkpoint: Path, shards: Any, out: Path, pictures: int, **chosen: An
     motion.png, the paper's Figure 6: the true middle frame moved by the predicted transformation,
     beside the true frames. For panoramas seen by a pinhole also paths.png, predicted paths over
     the true ones, and the end-point error in pixels against the true homography: motion.csv (each
-    sample), motion.json and table.txt, which is printed. A blur does not show the direction of
+    sample), motion.json and motion.txt, which is printed. A blur does not show the direction of
     time: the better one of each sample counts.
 
     Example: blurvid motion --checkpoint runs/small --shards shards/ --out motion/

@@ -71,9 +71,14 @@ def tested_data(shards: Any, frames: int, chosen: dict[str, Any]) -> Any:
 
 
 def refuse_file(out: Path | None, kind: str) -> None:
-    """ValueError where a folder is to be and a file is."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"expected a folder for {kind} at {out}, found a file; choose another")
+    """ValueError where a folder is to be, or above it, and a file is."""
+    for place in () if out is None else (out, *out.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise ValueError(
+                    f"expected a folder for {kind} at {out}, found a file at {place}; choose another"
+                )
+            return
 
 
 def torch_device(name: str) -> Any:

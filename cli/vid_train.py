@@ -67,7 +67,8 @@ COMPONENTS, LOSS_TERMS = ("ftn", "lw", "itn"), ("pml", "tcl", "pt")
     type=click.Choice(["paper", "cosine"]),
     default="paper",
     show_default=True,
-    help="Of the learning rate: halved at 1/2 and 3/4 of the run, or half a cosine down to 0.",
+    help="Of the learning rate: halved at 1/2 and 3/4 of the run, or half a cosine down to 0; "
+    "anew in each stage of jin2018.",
 )
 @click.option("--clip-norm", type=float, help="Scale larger gradients down to it. [never]")
 @click.option(

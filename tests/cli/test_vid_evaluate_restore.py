@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import cv2
 import h5py
@@ -151,6 +152,30 @@ def test_a_mistake_in_evaluate_gets_a_sentence(
     )
     assert code == 2 and said in errors and is_one_sentence(errors), errors
     assert [p.name for p in tmp_path.iterdir()] == ["other.safetensors"] and not text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--save", "run/best.safetensors"),
+        ("--out", "results", "--save", "results"),
+        ("--out", "results", "--save", "results/table.txt"),
+        ("--out", "file/below"),
+        ("--save", "file/below.h5"),
+        ("--save", "/dev/null"),
+    ],
+)
+def test_evaluate_replaces_neither_the_checkpoint_nor_its_tables(
+    blurvid, checkpoint, shards, tmp_path, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(checkpoint, tmp_path / "run")
+    (tmp_path / "file").write_text("a file")
+    before = (tmp_path / "run/best.safetensors").read_bytes()
+    code, text, errors = blurvid("evaluate", "--checkpoint", "run", "--shards", shards, *options)
+    assert code == 2 and is_one_sentence(errors) and not text
+    assert (tmp_path / "run/best.safetensors").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "run"]
 
 
 # --- restore --------------------------------------------------------------------------------

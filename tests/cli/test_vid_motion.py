@@ -13,7 +13,7 @@ from blurvid.model import ModelSpec, build_model
 
 from ..vid.turning import panorama_sample
 
-ALL = ["motion.csv", "motion.json", "motion.png", "paths.png", "table.txt"]
+ALL = ["motion.csv", "motion.json", "motion.png", "motion.txt", "paths.png"]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_motion_writes_pictures_and_tables_and_prints_the_table(
     code, text, errors = blurvid("motion", *options)
     assert code == 0 and "left out: short: 2 frames a sample, 3 wanted" in errors
     assert sorted(p.name for p in out.iterdir()) == ALL
-    assert text == (out / "table.txt").read_text() + f"written to {out}: {', '.join(ALL)}\n"
+    assert text == (out / "motion.txt").read_text() + f"written to {out}: {', '.join(ALL)}\n"
     assert all(cv2.imread(str(out / name)) is not None for name in ("motion.png", "paths.png"))
     sphere, turns = json.loads((out / "motion.json").read_text())
     assert sphere["data_set"] == "sphere" and sphere["end_point_error_px"] is None

@@ -37,6 +37,7 @@ def write_run(tmp_path):
             **{"data_set": "dots", "fingerprint": "f" * 64, "split": "test", "kind": "video"},
             **{"samples": len(psnr), "sizes_hw": [[32, 40]], "response": "identity"},
             **{"checkpoint": f"{name}/best.safetensors", "model": model},
+            **{"training": {"step": 7, "seed": None}, "n": {"min": 7, "max": 9, "mean": 8.25}},
             **{"protocols": {protocol: rows}, **facts},
         }
         folder = tmp_path / "runs" / name / "evaluation"
@@ -276,3 +277,31 @@ def test_a_mistake_in_compare_gets_a_sentence_and_leaves_nothing(
     (tmp_path / "taken").write_text("a file")
     code, text, errors = blurvid("compare", *options)
     assert code == 2 and said in errors and not text and "Traceback" not in errors
+
+
+def test_a_table_says_what_made_the_blur_and_the_weights(write_run, psnr):
+    (comparison,) = compare(read_runs([write_run("a", psnr)], protocol="sequence"))
+    text = as_text([comparison])
+    assert "blur of n frames: n = 7 to 9, mean 8.2" in text
+    assert "a: best.safetensors, step 7, seed not in the file" in text
+    stored = as_json(comparison)
+    assert stored["n"] == {"min": 7, "max": 9, "mean": 8.25}
+    assert stored["weights"]["a"].startswith("best.safetensors, step 7")
+
+
+def test_a_run_may_be_named_by_its_evaluation_json(write_run, psnr):
+    file = write_run("a", psnr) / "evaluation" / "evaluation.json"
+    (run,) = read_runs([file], protocol="sequence")
+    assert run.run == "a" and len(run.sample_psnr) == len(psnr)
+
+
+def test_a_file_that_is_no_evaluation_is_called_a_file(tmp_path):
+    (tmp_path / "train.log").write_text("step 1")
+    with pytest.raises(ValueError, match="train.log: expected a run folder, found a file"):
+        read_runs([tmp_path / "train.log"], protocol="sequence")
+
+
+def test_the_remark_on_several_tables_is_one_paragraph(write_run, psnr):
+    runs = [write_run("a", psnr), write_run("b", psnr, fingerprint="e" * 64)]
+    text = as_text(compare(read_runs(runs, protocol="sequence")))
+    assert text.rstrip().rsplit("\n\n", 1)[1].startswith("2 tables: what was measured on other data")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ import torch
 from blurcli import synth
 from blurvid import paper
 from blurvid.recipes import SCALES, Supply, recipes_of
-from blurvid.reproduce import SHOWN, Job, data_sets_for, reproduce
+from blurvid.reproduce import SHOWN, Job, data_sets_for, finish_training, reproduce
 from blurvid.reproduction import HERE, NO_MODEL, PRINTED, Reproduction, as_text
 
 from ..conftest import make_picture, write_image
@@ -266,3 +267,34 @@ def test_reproduce_says_what_it_reads_and_writes_with_one_example(blurvid):
     code, text, _ = blurvid("reproduce", "--help")
     assert code == 0 and "Reads the data sets" in text and "Writes a run folder" in text
     assert "Example: blurvid reproduce table1 --shards" in text
+
+
+def test_a_folder_of_another_scale_is_refused_before_anything_is_trained(shards, finished, tmp_path):
+    """Table 3 trains on video what is shared; here its last row was made at another scale."""
+    job = small_job(shards, tmp_path / "out")
+    other = replace(job, scale=replace(job.scale, width=1, steps=2))
+    recipes = recipes_of("table3")
+    shared_one = recipes[-1].training
+    finish_training(shared_one, other)
+    before = sorted(p.name for p in (tmp_path / "out").iterdir())
+    with pytest.raises(ValueError, match=f"{shared_one.name} was begun with other options"):
+        reproduce("table3", job)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == before == [shared_one.name]
+
+
+def test_something_else_in_place_of_a_run_folder_is_refused_by_name(shards, tmp_path):
+    job = small_job(shards, tmp_path / "out")
+    (tmp_path / "out" / RUNS[1]).mkdir(parents=True)
+    (tmp_path / "out" / RUNS[1] / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=f"{RUNS[1]}: expected a run folder or nothing"):
+        reproduce("table2", job)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [RUNS[1]]
+
+
+def test_a_training_whose_only_state_is_damaged_says_what_to_remove(shards, finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    for state in (out / RUNS[0]).glob("last*"):
+        state.write_bytes(state.read_bytes()[:999])
+    with pytest.raises(ValueError, match=f"remove {out / RUNS[0]}, and it is made anew"):
+        reproduce("table2", small_job(shards, out))

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from blurvid.checkpoint import load_checkpoint
-from blurvid.compute import ComputeSpec
+from blurvid.checkpoint import load_checkpoint, save_checkpoint
+from blurvid.compute import Compute, ComputeSpec
 from blurvid.losses import terms_of
 from blurvid.model import ModelSpec
-from blurvid.optimizer import stage_at
+from blurvid.optimizer import OptimizerSpec, stage_at
 from blurvid.plan import DataSpec, ReportSpec, RunSpec, TrainSpec, plan_run, run_name
 from blurvid.run_folder import RunFolder
+from blurvid.state import LATER_CHOICES, new_state
 from blurvid.train import train
 
 CPU = torch.device("cpu")
@@ -126,6 +127,35 @@ def test_a_training_in_stages_resumes_to_the_same_bits(shards, tmp_path, stop):
         assert whole.read_bytes() == resumed.read_bytes()
 
 
+@pytest.mark.parametrize("stop", [3, 5])
+def test_the_average_begins_anew_with_each_stage_and_resumes_to_the_same_bits(
+    shards, tmp_path, stop
+):
+    """After three steps of the stage its first weights are all but forgotten: of them remain
+    3/12 4/13 2/11 in a decay of 0.999, instead of 7/16 6/15 5/14."""
+    spec = replace(_spec(shards), optimizer=OptimizerSpec(1e-2, ema=0.999))
+    _train(spec, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        _train(spec, tmp_path / "run", stop=stop)
+    _train(spec, tmp_path / "run", resume=True)
+    whole, resumed = (_last(tmp_path / run) for run in ("whole", "run"))
+    assert whole.progress == resumed.progress and whole.progress["averaged"] == 1 + 3
+    for name, average in whole.average.items():
+        assert torch.equal(average, resumed.average[name])
+    first = new_state(spec.model, seed=0, compute=Compute(CPU)).model.state_dict()
+    name = "nearest.0.predict_image.weight"
+    moved, averaged = (t[name] - first[name] for t in (whole.weights, whole.average))
+    assert averaged.abs().sum() > 0.6 * moved.abs().sum()
+
+
+def test_a_log_line_never_mixes_two_stages(shards, tmp_path):
+    spec = replace(_spec(shards), report=ReportSpec(log_every=4, validate_every=6))
+    _train(spec, tmp_path / "run")
+    logged = [(row["step"], row["middle"], row["pairs"]) for row in _rows(tmp_path / "run") if row["total"]]
+    assert [step for step, *_ in logged] == ["3", "4", "6"]
+    assert [pairs == "0" for _, _, pairs in logged] == [True, False, False]
+
+
 def test_fewer_steps_than_stages_are_refused(shards):
     with pytest.raises(ValueError, match="one step for each of the 4 stages of jin2018, found 3"):
         plan_run(_spec(shards, frames=7, steps=3))
@@ -155,3 +185,16 @@ def test_a_resume_with_another_loss_or_with_mirrors_is_refused(shards, tmp_path,
         _train(_spec(shards, "full"), tmp_path / "run", stop=2)
     with pytest.raises(ValueError, match="begun with other options"):
         _train(_spec(shards, "full", **change), tmp_path / "run", resume=True)
+
+
+def test_a_run_of_before_there_were_these_choices_is_resumed(shards, tmp_path):
+    spec, last = _spec(shards, "full"), tmp_path / "run/last.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        _train(spec, tmp_path / "run", stop=2)
+    stored = load_checkpoint(last)
+    shaping = {k: v for k, v in stored.progress["shaping"].items() if k not in LATER_CHOICES}
+    shaping["model"] = {k: v for k, v in shaping["model"].items() if k != "without"}
+    progress = {k: v for k, v in stored.progress.items() if k != "averaged"}
+    save_checkpoint(last, replace(stored, progress={**progress, "shaping": shaping}))
+    _train(spec, tmp_path / "run", resume=True)
+    assert _last(tmp_path / "run").progress["step"] == STEPS
