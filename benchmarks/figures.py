@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from accuracy import load_reference
+from layout import MARGIN, labelled, row
 from peers import PEERS
 
 from blursynth import rotation
@@ -23,7 +24,6 @@ from blursynth.plan import frame_count
 from blursynth.render import render_sample
 from blursynth.spec import CameraOptions, PanoramaOptions, PanoramaSpec
 
-MARGIN, LABEL = 6, 22
 TREE = (-65.0, 1.0)  # yaw, pitch in degrees
 PYLONS = (132.0, 8.0)
 MARKET = (0.0, 0.0)
@@ -95,23 +95,7 @@ def cameras_figure(path: Path) -> np.ndarray:
     return row(pictures)
 
 
-# --- layout ----------------------------------------------------------------------------------
-
-
-def labelled(rgb: np.ndarray, text: str) -> np.ndarray:
-    """A line of text above the picture."""
-    strip = np.full((LABEL, rgb.shape[1], 3), 255, np.uint8)
-    cv2.putText(strip, text, (1, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (20, 20, 20), 1, cv2.LINE_AA)
-    return np.vstack([strip, rgb])
-
-
-def row(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Beside each other on white."""
-    edged = [
-        cv2.copyMakeBorder(p, 0, 0, 0, MARGIN, cv2.BORDER_CONSTANT, value=(255, 255, 255))
-        for p in pictures
-    ]
-    return np.hstack(edged)[:, :-MARGIN]
+# --- files -----------------------------------------------------------------------------------
 
 
 def write(path: Path, rgb: np.ndarray) -> None:

@@ -25,8 +25,8 @@ from pathlib import Path
 import cv2
 import h5py
 import numpy as np
-from figures import labelled
 from first_training import learning_curve
+from layout import MARGIN, labelled
 
 from blurvid.evaluate import sample_numbers
 
@@ -135,7 +135,7 @@ def draw_curves(options: argparse.Namespace) -> None:
     ):
         panel.axhline(level, ls=":", c="black", label="blurry input repeated")
         panel.set(title=title, xlabel="steps", ylabel="PSNR, dB (sequence)")
-        panel.set_ylim(bottom=level - 1)
+        panel.set_ylim(bottom=level - 0.3)
         panel.grid(alpha=0.3)
     panels[0].legend(fontsize=8)
     figure.savefig(options.out / "curves.png", dpi=80)
@@ -167,7 +167,7 @@ def draw_strips(options: argparse.Namespace) -> None:
     lines.append(labelled(_line(list(truth[chosen])), "truth"))
     width = max(line.shape[1] for line in lines)
     padded = [
-        np.pad(line, ((0, 6), (0, width - line.shape[1]), (0, 0)), constant_values=255)
+        np.pad(line, ((0, MARGIN), (0, width - line.shape[1]), (0, 0)), constant_values=255)
         for line in lines
     ]
     picture = cv2.cvtColor(np.concatenate(padded), cv2.COLOR_RGB2BGR)
