@@ -125,7 +125,7 @@ def draw_curves(options: argparse.Namespace) -> None:
     from matplotlib import pyplot
 
     names = done_rows(options)
-    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
     for name in names:
         steps, psnr = learning_curve(options.out / "runs" / name)
         for panel, values in zip(panels, (psnr[:, [0, -1]].mean(1), psnr[:, 1]), strict=True):
@@ -137,7 +137,7 @@ def draw_curves(options: argparse.Namespace) -> None:
         panel.set(title=title, xlabel="steps", ylabel="PSNR, dB (sequence)")
         panel.set_ylim(bottom=level - 0.3)
         panel.grid(alpha=0.3)
-    panels[0].legend(fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(options.out / "curves.png", dpi=80)
 
 
