@@ -323,7 +323,7 @@ def test_a_fetch_that_hangs_keeps_no_program_from_ending(server, cache, shards, 
     program = (
         "import pickle, sys, time; from blurvid.cache import Ahead\n"
         "ahead = Ahead(pickle.load(sys.stdin.buffer)); ahead.want(pickle.load(sys.stdin.buffer))\n"
-        f"time.sleep(0.5)\n{ending}"
+        f"time.sleep(1.5)\n{ending}"
     )
     given = pickle.dumps(replace(cache, say=str)) + pickle.dumps(shards)
     began = time.monotonic()
@@ -334,5 +334,5 @@ def test_a_fetch_that_hangs_keeps_no_program_from_ending(server, cache, shards, 
         capture_output=True,
         timeout=30,
     )
-    assert server.requests and time.monotonic() - began < 10
+    assert server.requests and time.monotonic() - began < 15
     assert done.stderr.splitlines()[-1:] == [b"ZeroDivisionError: division by zero"] * fails
