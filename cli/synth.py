@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from blursynth import generate, info, manifest, plan, procedural, rerender, sources, spec, verify
-
 from . import errors, params
+from .synth_check import show_info, verify_shards
+from .synth_make import gopro, panorama
+from .synth_sources import make_sources
 
 
 @click.group(name="blursynth", context_settings=params.HELP)
@@ -16,186 +15,8 @@ def blursynth() -> None:
     """Make motion-blur data sets from panoramas and high-speed video."""
 
 
-@blursynth.command(short_help="Rotational blur from panoramas.")
-@params.source("sun360/", "The folder of panoramas, any depth of folders.")
-@params.out
-@params.name("panorama")
-@click.option("--size", default=128, show_default=True, help="Side of the images in pixels.")
-@click.option("--render-size", type=int, help="Render this size and cut --size out at random.")
-@click.option("--fov", default=60.0, show_default=True, help="Horizontal field of view, degrees.")
-@click.option("--xi", default=0.0, show_default=True, help="Unified sphere; 0 is the pinhole.")
-@click.option("--max-angle", default=10.0, show_default=True, help="Limit of each angle, degrees.")
-@click.option("--c", default=7.0, show_default=True, help="n = c + slope |beta|.")
-@click.option("--slope", default=1.0, show_default=True, help="Frames per degree of |beta|.")
-@click.option("--max-step-px", type=float, help="More frames until no pixel moves farther.")
-@click.option("--exposure", default="auto", show_default=True, help="HDR sources: auto or EV.")
-@click.option(
-    "--clip",
-    type=click.Choice(spec.CLIP_CHOICES),
-    default="frame",
-    show_default=True,
-    help="Light above white is lost in each frame, or after the mean.",
-)
-@click.option(
-    "--quality",
-    type=click.Choice(list(spec.QUALITIES)),
-    default="default",
-    show_default=True,
-    help="high: finer and slower.",
-)
-@click.option("--per-panorama", default=29, show_default=True, help="Samples of each panorama.")
-@params.frames("3")
-@params.response
-@params.seed
-@params.packing
-@params.running
-def panorama(src, out, name, per_panorama, frames, response, seed, packing, run, **shape):
-    """Rotational blur from every panorama below --src (JPEG, PNG, TIFF, WebP or Radiance .hdr,
-    twice as wide as high), into <out>/<name>/{train,test}/.
-
-    A virtual camera turns between two orientations; n = c + |beta| frames along the Slerp path are
-    averaged to the blurred image, and the first, middle and last are stored beside it. The same
-    command finishes what was interrupted.
-
-    Example:  blursynth panorama --src sun360/ --out shards/
-    """
-    options = spec.PanoramaOptions(
-        camera=spec.CameraOptions(shape["size"], shape["render_size"], shape["fov"], shape["xi"]),
-        rotation=spec.RotationOptions(
-            shape["max_angle"], shape["c"], shape["slope"], shape["max_step_px"]
-        ),
-        frames=frames,
-        response=response,
-        exposure=shape["exposure"],
-        clip=shape["clip"],
-        quality=shape["quality"],
-        seed=seed,
-    )
-    data_set = spec.DataSetOptions(name, **packing)
-    digests = sources.Digests(out / name / manifest.DIGESTS_NAME)
-    found, failures = sources.find_panoramas(src, digests)
-    planned = plan.plan_panoramas(
-        out, found, options=options, data_set=data_set, per_panorama=per_panorama
-    )
-    _make(planned, generate.PanoramaMaker(name, options), digests, run, failures)
-
-
-@blursynth.command(short_help="Dynamic blur from high-speed video.")
-@params.source("gopro/", "Frame folders, the GoPro layouts, or video files; or one video file.")
-@params.out
-@params.name("gopro")
-@click.option("--n", default=7, show_default=True, help="Consecutive frames averaged; odd.")
-@click.option("--crop", default=256, show_default=True, help="Side of the random crops, pixels.")
-@click.option("--stride", default=1, show_default=True, help="Frames from window to window.")
-@click.option("--crops-per-window", default=1, show_default=True, help="Crops of each window.")
-@params.frames("all")
-@params.response
-@params.seed
-@params.packing
-@params.running
-def gopro(src, out, name, packing, run, **shape):
-    """Dynamic blur from every scene below --src, into <out>/<name>/{train,test}/.
-
-    Each window of n consecutive frames, cut alike at random and never resized, is averaged to the
-    blurred image; windows never cross a gap in the numbering. Scenes in folders named train and
-    test stay there, others are split by clip. The same command finishes what was interrupted.
-
-    Example:  blursynth gopro --n 7 --crop 256
-    """
-    options = spec.VideoOptions(**shape)
-    data_set = spec.DataSetOptions(name, **packing)
-    digests = sources.Digests(out / name / manifest.DIGESTS_NAME)
-    found, failures = sources.find_scenes(src, digests)
-    fitting, refused = plan.fitting_scenes(found, options)
-    planned = plan.plan_windows(out, fitting, options=options, data_set=data_set)
-    _make(planned, generate.WindowMaker(name, options), digests, run, failures + refused)
-
-
-def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, failures) -> None:
-    """Runs a plan with a progress bar, and says what came of it."""
-    for note in planned.notes:
-        click.echo(f"note: {note}", err=True)
-    if not (planned.folder / manifest.PLAN_NAME).exists():
-        manifest.refuse_foreign(planned.folder)
-    total = sum(shard.samples for shard in planned.shards)
-    with params.progress(total, "samples") as on_progress:
-        digests.save()
-        result = generate.generate(
-            planned, maker, run=run, failures=failures, on_progress=on_progress
-        )
-    for failure in result.failures:
-        click.echo(f"left out {failure.source}: {failure.reason}", err=True)
-    for split in info.empty_splits(result.indexes):
-        click.echo(f"note: the {split} split is empty, as every source of it was left out", err=True)
-    click.echo(info.run_summary(planned, result))
-
-
-@blursynth.command(short_help="Procedural panoramas and 240-fps scenes.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--panoramas", default=8, show_default=True, help="How many panoramas.")
-@click.option("--hdr", default=1, show_default=True, help="How many of them as Radiance .hdr.")
-@click.option("--width", default=2048, show_default=True, help="Of the panoramas, in pixels.")
-@click.option("--scenes", default=4, show_default=True, help="How many 240-fps scenes.")
-@click.option("--length", default=48, show_default=True, help="Frames of each scene.")
-@params.seed
-def make_sources(out: Path, length: int, **shape) -> None:
-    """Procedural panoramas (<out>/sun360) and a procedural 240-fps video (<out>/gopro, in the
-    layout of GOPRO_Large_all), so that everything can be tried without a download.
-
-    Example:  blursynth sources --out demo/sources
-    """
-    wanted = procedural.SourcesSpec(frames=length, **shape)
-    with params.progress(wanted.n_files, "files") as on_progress:
-        written = procedural.write_sources(out, wanted, on_progress=on_progress)
-    click.echo(f"{len(written)} files in {out}: --src {out}/sun360 and --src {out}/gopro")
-
-
-blursynth.add_command(make_sources, "sources")
-
-
-@blursynth.command("info", short_help="What a data set holds.")
-@click.argument("shards", type=click.Path(path_type=Path))
-def show_info(shards: Path) -> None:
-    """What the data sets below SHARDS hold: samples, sizes, splits, motion, failures.
-
-    Example:  blursynth info shards/
-    """
-    click.echo(info.describe(shards))
-
-
-@blursynth.command("verify", short_help="Whether data sets are intact.")
-@click.argument("shards", type=params.FOLDER)
-@click.option("--rerender", "samples", type=click.IntRange(min=1), help="Samples drawn anew.")
-@click.option("--src", type=params.FOLDER, help="Where their sources are.")
-@params.jobs
-def verify_shards(shards: Path, samples: int | None, src: Path | None, jobs: int) -> None:
-    """Reads everything below SHARDS again: digests, counts, keys, images, the exact means and the
-    splits. Each fault is a line that names shard and key; the last line sums up. Exit code 1 where
-    there is a fault. With --rerender N, N samples are drawn anew from the sources below --src, with
-    the options of the data set, and must have the same pixels (within 1 where the processor type or
-    a package differs).
-
-    Example:  blursynth verify shards/ --rerender 20 --src sun360/
-    """
-    if (samples is None) != (src is None):
-        raise click.UsageError("--rerender and --src go together")
-    data_sets = verify.find_data_sets(shards)
-    with params.progress(verify.count_shards(data_sets), "shards") as on_progress:
-        found = verify.verify(data_sets, shards, jobs=jobs, on_progress=on_progress)
-    redrawn, faults = None, found.faults
-    if samples and not faults:
-        with params.progress(samples, "samples") as on_progress:
-            redrawn = rerender.rerender(
-                data_sets, shards, src, count=samples, jobs=jobs, on_progress=on_progress
-            )
-        faults = redrawn.faults
-    for note in found.notes:
-        click.echo(f"note: {note}", err=True)
-    for fault in faults:
-        click.echo(str(fault))
-    click.echo(f"{shards}: {verify.summary(found, redrawn)}")
-    if faults:
-        click.get_current_context().exit(1)
+for command in (panorama, gopro, make_sources, show_info, verify_shards):
+    blursynth.add_command(command)
 
 
 def main() -> None:
