@@ -94,6 +94,11 @@ def camera_of(meta: Mapping[str, Any]) -> Camera:
     return Camera((height, width), meta["focal_px"], meta["xi"], (x, y))
 
 
+def orientations(meta: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
+    """(m, 4) wxyz, world_from_camera, of a panorama sample's camera at any times in [0, 1]."""
+    return slerp(*(np.array(end) for end in meta["quat_first_last"]), np.asarray(times))
+
+
 # --- before there are frames -----------------------------------------------------------------
 
 

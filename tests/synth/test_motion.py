@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from blursynth import motion
+from blursynth import motion, plan, spec
 from blursynth.camera import centred_camera, pixel_centres, rays
+from blursynth.render import _metadata
 from blursynth.rotation import matrices, multiply, quat_from_euler, quat_looking_at
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "render.py"
@@ -230,3 +231,10 @@ def test_pixels_that_the_last_camera_cannot_see_are_left_out_of_the_blur_length(
 
 def test_the_blur_length_of_a_video_is_that_of_its_direction():
     assert motion.blur_length_px({"kind": "video", "direction": [-6.0, 8.0, 0.0]}) == 10.0
+
+
+def test_orientations_at_the_stored_times_are_those_of_the_stored_frames():
+    options = spec.PanoramaOptions(camera=spec.CameraOptions(size=16), frames="7")
+    planned = plan.panorama_spec("panorama", "a.png", 3, options)
+    meta = _metadata(planned, options, 0.0)
+    assert np.allclose(motion.orientations(meta, meta["times"]), meta["quat_wxyz"], atol=0, rtol=1e-15)
