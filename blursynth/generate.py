@@ -18,7 +18,15 @@ from .files import TEMPORARY_SUFFIX, held_alone, remove_temporaries
 from .jobs import begin_job
 from .manifest import manifest_path, prepare_folder, run_facts, splits_of, write_manifests
 from .panorama import load_level
-from .plan import DataSetPlan, ShardPlan, Take, panorama_spec, window_spec, window_starts
+from .plan import (
+    DataSetPlan,
+    ShardPlan,
+    Take,
+    noise_generator,
+    panorama_spec,
+    window_spec,
+    window_starts,
+)
 from .render import render_sample
 from .schema import Sample, ShardIndex
 from .shards import Failure, ShardName, finished_index, write_shard
@@ -46,7 +54,8 @@ class PanoramaMaker:
         level = load_level(take.source.path, self.options)
         for number in take.numbers:
             spec = panorama_spec(self.data_set, take.source.name, number, self.options)
-            yield render_sample(spec, level, self.options)
+            rng = noise_generator(self.options.seed, take.source.name, number)
+            yield render_sample(spec, level, self.options, rng)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class WindowMaker:
             window_spec(self.data_set, take.source, number, starts, self.options)
             for number in take.numbers
         )
-        yield from window_samples(take.source, specs, self.options)
+        rngs = (noise_generator(self.options.seed, take.source.name, k) for k in take.numbers)
+        yield from window_samples(take.source, specs, self.options, rngs=rngs)
 
 
 def make_shard(

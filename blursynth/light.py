@@ -13,6 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+MOST_NOISY_LIGHT = 1e4  # beyond it all is white, whatever the noise
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
@@ -77,10 +78,16 @@ def _table(response: str) -> np.ndarray:
     return table
 
 
-def mean_of_frames(frames: Iterable[np.ndarray], response: str) -> np.ndarray:
+def mean_of_frames(
+    frames: Iterable[np.ndarray],
+    response: str,
+    disturb: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
     """The blurred image: round(encode(mean(decode(frames)))), frames uint8 of one shape (spec 2.2).
 
     Exact: the identity sums integers, and a half is rounded to even, as `numpy.rint` does.
+    disturb: done to the mean light before it is encoded; the identity's mean codes are taken for
+    sRGB's, whose light it is done to.
     """
     total, count = None, 0
     for frame in frames:
@@ -92,7 +99,25 @@ def mean_of_frames(frames: Iterable[np.ndarray], response: str) -> np.ndarray:
     if total is None:
         raise ValueError("expected at least one frame to average, found none")
     total /= count
-    return np.rint(total).astype(np.uint8) if response == "identity" else encode_codes(total, response)
+    if disturb is not None and response == "identity":
+        return encode_codes(disturb(srgb_to_linear(total / 255)), "srgb")
+    if response == "identity":
+        return np.rint(total).astype(np.uint8)
+    return encode_codes(total if disturb is None else disturb(total), response)
+
+
+def noisy(
+    light: np.ndarray, *, rng: np.random.Generator, read: float, shot: float
+) -> np.ndarray:
+    """Linear light, 1 = white, as a sensor reads it: float64, unclipped, each value on its own.
+
+    shot: standard deviation at white of Poisson's law, with 1 / shot^2 electrons at white (none
+    where 0). read: standard deviation of the Gaussian that comes on top.
+    """
+    light = np.clip(np.asarray(light, float), 0, MOST_NOISY_LIGHT)
+    if shot:
+        light = rng.poisson(light / shot**2) * shot**2
+    return light + read * rng.standard_normal(light.shape) if read else light
 
 
 def clipped_share(frame: np.ndarray) -> float:

@@ -29,6 +29,11 @@ def _are_numbers(values: Any, count: int | None = None) -> bool:
     return all(isinstance(v, (int, float)) and -1e100 < v < 1e100 for v in values)
 
 
+def _are_rows(values: Any, count: int) -> bool:
+    """That this is a list of lists of `count` finite numbers."""
+    return isinstance(values, (list, tuple)) and all(_are_numbers(row, count) for row in values)
+
+
 META_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "n": ("a whole number of at least 1", lambda v: type(v) is int and v > 0),
     "seed": ("a whole number", lambda v: type(v) is int),
@@ -40,10 +45,11 @@ META_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "focal_px": ("a finite number", lambda v: _are_numbers([v])),
     "size_hw": ("two finite numbers", lambda v: _are_numbers(v, 2)),
     "principal_xy": ("two finite numbers", lambda v: _are_numbers(v, 2)),
-    "quat_wxyz": (
-        "a list of four finite numbers each",
-        lambda v: isinstance(v, (list, tuple)) and all(_are_numbers(q, 4) for q in v),
-    ),
+    "quat_wxyz": ("a list of four finite numbers each", lambda v: _are_rows(v, 4)),
+    "shake_deg": ("a list of three finite numbers each", lambda v: _are_rows(v, 3)),
+    "interpolated": ("a whole number of at least 1", lambda v: type(v) is int and v > 0),
+    "read_noise": ("a number from 0 to 1", lambda v: _are_numbers([v]) and 0 <= v <= 1),
+    "shot_noise": ("a number from 0 to 1", lambda v: _are_numbers([v]) and 0 <= v <= 1),
 }
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .camera import Camera, pixel_centres, project, rays
-from .rotation import matrices, slerp
+from .rotation import matrices, shaken_path
 
 MOST_FRAMES = 10_001
 
@@ -66,7 +67,8 @@ def blur_length_px(meta: Mapping[str, Any]) -> float:
     """How far the picture moves from the first stored frame to the last, in pixels.
 
     A panorama: the mean over pixels of `flow`'s length, without those that the last frame's camera
-    cannot see (NaN where it sees none). A video: the length of the mean flow, as `direction` holds
+    cannot see (NaN where it sees none); the way there, which a shaken path makes longer, is not in
+    it. A video: the length of the mean flow, as `direction` holds
     it (spec 1.5); what moves against the mean is not in it.
     """
     if meta["kind"] == "video":
@@ -96,7 +98,8 @@ def camera_of(meta: Mapping[str, Any]) -> Camera:
 
 def orientations(meta: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
     """(m, 4) wxyz, world_from_camera, of a panorama sample's camera at any times in [0, 1]."""
-    return slerp(*(np.array(end) for end in meta["quat_first_last"]), np.asarray(times))
+    first, last = (np.array(end) for end in meta["quat_first_last"])
+    return shaken_path(first, last, meta.get("shake_deg", ()), np.asarray(times))
 
 
 # --- before there are frames -----------------------------------------------------------------
@@ -108,33 +111,54 @@ def turned_positions(points_xy: np.ndarray, camera: Camera, turns: np.ndarray) -
     return project(rays(points_xy, camera) @ turns.swapaxes(-1, -2), camera)
 
 
-def max_step_px(camera: Camera, first_wxyz: np.ndarray, last_wxyz: np.ndarray, n: int) -> float:
-    """How far the fastest pixel moves between two neighbours of n frames along the Slerp path.
+def max_step_px(
+    camera: Camera,
+    first_wxyz: np.ndarray,
+    last_wxyz: np.ndarray,
+    n: int,
+    shake_deg: Sequence[Sequence[float]] = (),
+) -> float:
+    """How far the fastest pixel moves between two neighbours of n frames along the shaken path.
 
-    The angular velocity is constant in the camera's axes, so each step moves the image alike. The
-    speed is smooth: it is looked for on a grid that holds the corner pixels.
+    Along the Slerp path (no shake) the angular velocity is constant in the camera's axes, so each
+    step moves the image alike, and one is looked at. The speed is smooth over the image: it is
+    looked for on a grid that holds the corner pixels.
     """
-    times = np.array([0.0, 1 / (n - 1)])
-    start, step = matrices(slerp(np.array(first_wxyz), np.array(last_wxyz), times))
+    steps = n - 1 if len(shake_deg) else 1
+    times = np.arange(steps + 1) / (n - 1)
+    path = shaken_path(np.array(first_wxyz), np.array(last_wxyz), shake_deg, times)
     points = _speed_grid(camera.size_hw)
-    moved = turned_positions(points, camera, (step.T @ start)[None])[0] - points
+    return max(_farthest(points, camera, b.T @ a) for a, b in pairwise(matrices(path)))
+
+
+def _farthest(points_xy: np.ndarray, camera: Camera, turn: np.ndarray) -> float:
+    moved = turned_positions(points_xy, camera, turn[None])[0] - points_xy
     return float(np.nanmax(np.linalg.norm(moved, axis=-1)))
 
 
 def enough_frames(
-    camera: Camera, ends_wxyz: Sequence[np.ndarray], n: int, *, max_step: float
+    camera: Camera,
+    ends_wxyz: Sequence[np.ndarray],
+    n: int,
+    *,
+    max_step: float,
+    shake_deg: Sequence[Sequence[float]] = (),
 ) -> int:
     """The least odd number, n or more, at which no pixel moves farther than `max_step` between two
-    neighbouring frames."""
+    neighbouring frames (along a shaken path one that is enough, while two frames less are not)."""
     few = n
-    while (step := max_step_px(camera, *ends_wxyz, n)) > max_step:
+
+    def step_px(n: int) -> float:
+        return max_step_px(camera, *ends_wxyz, n, shake_deg)
+
+    while (step := step_px(n)) > max_step:
         if n > MOST_FRAMES:
             raise ValueError(
                 f"expected at most {MOST_FRAMES:,} frames, found that --max-step-px {max_step:g} "
                 "needs more; raise it"
             )
         n = max(n + 2, 2 * int(np.ceil((n - 1) * step / max_step / 2)) + 1)
-    while n > few and max_step_px(camera, *ends_wxyz, n - 2) <= max_step:
+    while n > few and step_px(n - 2) <= max_step:
         n -= 2
     return n
 

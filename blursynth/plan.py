@@ -33,6 +33,10 @@ from .spec import (
 
 SPLITS = ("train", "test")
 INITIAL_PITCH_DEG = 45.0
+SHAKE_TERMS = 4
+SHAKE_SHARE = 0.25  # of the angle between the ends: standard deviation of the slowest term
+SHAKE_BOUND = 3.0  # standard deviations
+NOISE_STREAM = 1  # apart from what the sample itself is drawn from
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ def _generator(seed: int, source: str, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, int(source_digest(source), 16), number])
 
 
+def noise_generator(seed: int, source: str, number: int) -> np.random.Generator:
+    """What the noise of a sample is drawn from: nothing else of it depends on that."""
+    return np.random.default_rng([seed, int(source_digest(source), 16), number, NOISE_STREAM])
+
+
 def refuse_collisions(sources: Iterable[Panorama | Scene]) -> None:
     """That no two sources share a digest; a matter of 2^-64, but keys must be unique."""
     seen: dict[str, str] = {}
@@ -99,10 +108,11 @@ def panorama_spec(
     ends = (initial, rotation.multiply(initial, rotation.quat_from_euler(beta_deg)))
     if coin < 0.5:
         ends = ends[::-1]
+    shake_deg = _shake_deg(rng, ends) if options.rotation.path == "shake" else ()
     camera = _cut(options.camera.rendered(), options.camera.size, crop_x, crop_y)
     n = frame_count(beta_deg, options.rotation)
-    if options.rotation.max_step_px is not None:
-        n = enough_frames(camera, ends, n, max_step=options.rotation.max_step_px)
+    if (most := options.rotation.max_step_px) is not None:
+        n = enough_frames(camera, ends, n, max_step=most, shake_deg=shake_deg)
     return PanoramaSpec(
         key=sample_key(data_set, source, number),
         source=source,
@@ -111,7 +121,22 @@ def panorama_spec(
         quat_first_last=tuple(tuple(end.tolist()) for end in ends),
         n=n,
         times=frame_times(options.frames, n),
+        shake_deg=shake_deg,
     )
+
+
+def _shake_deg(
+    rng: np.random.Generator, ends_wxyz: Sequence[np.ndarray]
+) -> tuple[tuple[float, ...], ...]:
+    """(K, 3) coefficients of `rotation.shaken_path`: normal, with standard deviations of a share of
+    the angle between the ends that falls with k^2, none beyond three of them.
+
+    The signs are fair, so that the path is as likely as the one that runs backwards.
+    """
+    angle_deg = np.linalg.norm(rotation.rotation_vector_deg(*ends_wxyz))
+    drawn = np.clip(rng.standard_normal((SHAKE_TERMS, 3)), -SHAKE_BOUND, SHAKE_BOUND)
+    falling = SHAKE_SHARE * angle_deg / np.arange(1, SHAKE_TERMS + 1) ** 2
+    return tuple(tuple(row.tolist()) for row in falling[:, None] * drawn)
 
 
 def frame_count(beta_deg: np.ndarray, options: RotationOptions) -> int:

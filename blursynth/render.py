@@ -27,10 +27,16 @@ from .spec import PanoramaOptions, PanoramaSpec
 MOST_STRETCH = 1.8  # of a frame's pixel in the canvas, along each axis, either way
 
 
-def render_sample(spec: PanoramaSpec, level: Level, options: PanoramaOptions) -> Sample:
-    """The blur, the stored frames and their metadata (spec 2.2)."""
+def render_sample(
+    spec: PanoramaSpec,
+    level: Level,
+    options: PanoramaOptions,
+    rng: np.random.Generator | None = None,
+) -> Sample:
+    """The blur, the stored frames and their metadata (spec 2.2). rng: where there is noise."""
     times = np.arange(spec.n) / (spec.n - 1)
-    frames, blur = EXPOSURES[options.clip](level, spec, times, options.response)
+    disturb = options.camera.noise.drawn_by(rng)
+    frames, blur = EXPOSURES[options.clip](level, spec, times, options.response, disturb)
     stored_at = _positions(spec.times, times)
     missing = [t for t, at in zip(spec.times, stored_at, strict=True) if at is None]
     extra = iter(render_frames(level, spec, np.array(missing)) if missing else [])
@@ -40,19 +46,22 @@ def render_sample(spec: PanoramaSpec, level: Level, options: PanoramaOptions) ->
 
 
 def _clipped_in_each_frame(
-    level: Level, spec: PanoramaSpec, times: np.ndarray, response: str
+    level: Level, spec: PanoramaSpec, times: np.ndarray, response: str, disturb: Callable | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames, and the mean of what they store: exact."""
+    """The frames, and the mean of what they store: exact but for the noise."""
     frames = render_frames(level, spec, times)
-    return frames, mean_of_frames(frames, response)
+    return frames, mean_of_frames(frames, response, disturb)
 
 
 def _clipped_on_the_sensor(
-    level: Level, spec: PanoramaSpec, times: np.ndarray, response: str
+    level: Level, spec: PanoramaSpec, times: np.ndarray, response: str, disturb: Callable | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The frames, and the mean of the light itself, of which what is above white is lost last."""
     lights = list(render_views(level, spec.camera, _orientations(spec, times), as_light))
-    return np.stack([encode_frame(light) for light in lights]), encode_frame(np.mean(lights, 0))
+    mean = np.mean(lights, 0)
+    if disturb is not None:
+        mean = disturb(mean).astype(np.float32)
+    return np.stack([encode_frame(light) for light in lights]), encode_frame(mean)
 
 
 EXPOSURES = {"frame": _clipped_in_each_frame, "sensor": _clipped_on_the_sensor}
@@ -71,7 +80,8 @@ def render_frames(level: Level, spec: PanoramaSpec, times: np.ndarray) -> np.nda
 
 
 def _orientations(spec: PanoramaSpec, times: np.ndarray) -> np.ndarray:
-    return rotation.slerp(*(np.array(q) for q in spec.quat_first_last), times)
+    first, last = (np.array(q) for q in spec.quat_first_last)
+    return rotation.shaken_path(first, last, spec.shake_deg, times)
 
 
 def render_views(
@@ -147,7 +157,7 @@ def _canvas_of_all(camera: Camera, quats_wxyz: np.ndarray, fineness: int) -> Can
     turns = rotation.matrices(middle).T @ rotation.matrices(quats_wxyz)
     outline = _outline(camera.size_hw)
     seen = turned_positions(outline, camera, turns)
-    if not np.all(np.isfinite(seen)) or not _little_stretched(outline, camera, turns[[0, -1]]):
+    if not np.all(np.isfinite(seen)) or not _little_stretched(outline, camera, turns):
         return None
     low, high = np.floor(seen.min((0, 1))) - 1, np.ceil(seen.max((0, 1))) + 1
     if np.prod(high - low) > len(quats_wxyz) * np.prod(camera.size_hw):
@@ -240,7 +250,7 @@ def _metadata(spec: PanoramaSpec, options: PanoramaOptions, clipped: float) -> d
         "n": spec.n,
         "times": list(spec.times),
         "response": options.response,
-        "exact_mean": options.clip == "frame",
+        "exact_mean": options.clip == "frame" and not options.camera.noise.told,
         "seed": options.seed,
         "direction": vector[[1, 0, 2]].tolist(),
         "clipped": clipped,
@@ -250,7 +260,9 @@ def _metadata(spec: PanoramaSpec, options: PanoramaOptions, clipped: float) -> d
         "focal_px": camera.focal_px,
         "principal_xy": list(camera.principal_xy),
         "beta_deg": list(spec.beta_deg),
-        "quat_wxyz": rotation.slerp(first, last, np.array(spec.times)).tolist(),
+        "quat_wxyz": _orientations(spec, np.array(spec.times)).tolist(),
         "quat_first_last": [first.tolist(), last.tolist()],
-        "max_step_px": max_step_px(camera, first, last, spec.n),
+        "max_step_px": max_step_px(camera, first, last, spec.n, spec.shake_deg),
+        **({"shake_deg": [list(one) for one in spec.shake_deg]} if spec.shake_deg else {}),
+        **options.camera.noise.told,
     }

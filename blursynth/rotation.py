@@ -1,4 +1,4 @@
-"""Unit quaternions: Euler angles -> rotation, and the Slerp path between two orientations.
+"""Unit quaternions: Euler angles -> rotation, and the paths between two orientations.
 
 Quaternions are (w, x, y, z) float64; a rotation of an orientation is world_from_camera, so that
 x_world = R x_camera (spec 1.1). The algebra is numpy-quaternion's.
@@ -55,6 +55,31 @@ def slerp(start_wxyz: np.ndarray, end_wxyz: np.ndarray, times: np.ndarray) -> np
         end = -end
     path = quaternion.as_float_array(np.slerp_vectorized(start, end, times))
     return path / np.linalg.norm(path, axis=1, keepdims=True)
+
+
+def shaken_path(
+    start_wxyz: np.ndarray, end_wxyz: np.ndarray, shake_deg: np.ndarray, times: np.ndarray
+) -> np.ndarray:
+    """(m, 4) wxyz of slerp(t) exp(w(t)), w(t) = sum over k of shake_deg[k - 1] sin(k pi t), at the
+    times in [0, 1].
+
+    shake_deg: (K, 3) degrees, rotation vectors in the axes of the camera on its Slerp path; w is 0
+    at both ends. With K = 0 or zeros it is `slerp` to the last bit.
+    """
+    path = slerp(start_wxyz, end_wxyz, times)
+    shake = np.radians(np.reshape(shake_deg, (-1, 3)))
+    if not shake.any():
+        return path
+    turns = quaternion.from_rotation_vector(_waves(np.asarray(times, float), len(shake)) @ shake)
+    shaken = quaternion.as_float_array(quaternion.from_float_array(path) * turns)
+    return shaken / np.linalg.norm(shaken, axis=1, keepdims=True)
+
+
+def _waves(times: np.ndarray, count: int) -> np.ndarray:
+    """(m, count) sin(k pi t), k from 1: exactly 0 at both ends, mirrored exactly about 1/2."""
+    k = np.arange(1, count + 1)
+    mirrored = np.where((times[:, None] > 0.5) & (k % 2 == 0), -1, 1)
+    return mirrored * np.sin(np.pi * np.minimum(times, 1 - times)[:, None] * k)
 
 
 def matrices(quats_wxyz: np.ndarray) -> np.ndarray:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import partial
 
 import numpy as np
 
 from .camera import Camera, centred_camera, rays
-from .light import RESPONSES
+from .light import RESPONSES, noisy
 from .schema import FORMATS
 
 FRAME_CHOICES = ("3", "7", "all")
 CLIP_CHOICES = ("frame", "sensor")
+PATHS = ("slerp", "shake")
+LEAST_SHOT_NOISE = 1e-6
+MOST_INTERPOLATED = 63
 MOST_SAMPLES = 10_000_000
 
 
@@ -38,17 +43,54 @@ def _expect(condition: bool, expected: str, found: object) -> None:
         raise ValueError(f"expected {expected}, found {found}")
 
 
+def _later(default: object) -> object:
+    """A field that came after the first data sets: where it has its default, their options (and so
+    their fingerprints) stay what they were."""
+    return field(default=default, metadata={"later": True})
+
+
 # --- options ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
+class Noise:
+    """What a sensor adds to the blurred image, in linear light; 0 is none.
+
+    read: standard deviation of a Gaussian, as a share of white. shot: standard deviation at white
+    of Poisson's law, that is 1 / shot^2 electrons at white.
+    """
+
+    read: float = 0.0
+    shot: float = 0.0
+
+    def __post_init__(self) -> None:
+        _expect(0 <= self.read <= 1, "--read-noise from 0 to 1", self.read)
+        _expect(
+            self.shot == 0 or LEAST_SHOT_NOISE <= self.shot <= 1,
+            f"--shot-noise of 0, or from {LEAST_SHOT_NOISE:g} to 1",
+            self.shot,
+        )
+
+    def drawn_by(self, rng: np.random.Generator | None) -> Callable | None:
+        """The function that adds it to light; None where there is none."""
+        return partial(noisy, rng=rng, **asdict(self)) if self.told else None
+
+    @property
+    def told(self) -> dict[str, float]:
+        """What the metadata say of it: nothing where there is none."""
+        return {f"{name}_noise": value for name, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True)
 class CameraOptions:
-    """size: pixels of the square image. render_size: of the larger one it is cut from at random."""
+    """size: pixels of the square image. render_size: of the larger one it is cut from at random.
+    noise: of the sensor, in the blurred image alone."""
 
     size: int = 128
     render_size: int | None = None
     hfov_deg: float = 60.0
     xi: float = 0.0
+    noise: Noise = _later(Noise())
 
     def __post_init__(self) -> None:
         _expect(1 <= self.size <= 8192, "--size between 1 and 8192", self.size)
@@ -73,12 +115,14 @@ class CameraOptions:
 @dataclass(frozen=True)
 class RotationOptions:
     """Euler angles uniform in +-max_angle_deg; n = c + slope |beta|, the nearest odd number, and
-    more where a pixel would move farther than max_step_px between two neighbours of the n."""
+    more where a pixel would move farther than max_step_px between two neighbours of the n.
+    path: from one end to the other at constant speed, or with the `shake` of a hand."""
 
     max_angle_deg: float = 10.0
     c: float = 7.0
     slope: float = 1.0
     max_step_px: float | None = None
+    path: str = _later("slerp")
 
     def __post_init__(self) -> None:
         _expect(0 <= self.max_angle_deg <= 90, "--max-angle from 0 to 90", self.max_angle_deg)
@@ -86,6 +130,7 @@ class RotationOptions:
         _expect(0 <= self.slope <= 100, "--slope from 0 to 100", self.slope)
         step = self.max_step_px
         _expect(step is None or 0.01 <= step < np.inf, "--max-step-px of 0.01 or more", step)
+        _expect(self.path in PATHS, f"--path {' or '.join(PATHS)}", self.path)
 
 
 @dataclass(frozen=True)
@@ -122,6 +167,24 @@ class PanoramaOptions:
 
 
 @dataclass(frozen=True)
+class BlurOptions:
+    """What makes a blurred image more than the mean of frames.
+
+    interpolate: frames that are put between each two neighbours before averaging.
+    """
+
+    interpolate: int = 0
+    noise: Noise = Noise()
+
+    def __post_init__(self) -> None:
+        _expect(
+            0 <= self.interpolate <= MOST_INTERPOLATED,
+            f"--interpolate from 0 to {MOST_INTERPOLATED}",
+            self.interpolate,
+        )
+
+
+@dataclass(frozen=True)
 class VideoOptions:
     """What shapes the pixels of dynamic blur (spec 1.2). crop: side in pixels."""
 
@@ -132,6 +195,7 @@ class VideoOptions:
     frames: str = "all"
     response: str = "identity"
     seed: int = 0
+    blur: BlurOptions = _later(BlurOptions())
 
     def __post_init__(self) -> None:
         _check_common(self.frames, self.response, self.seed)
@@ -187,10 +251,10 @@ class DataSetOptions:
 
 @dataclass(frozen=True)
 class PanoramaSpec:
-    """One virtual exposure: the camera turns from first to last along the Slerp path.
+    """One virtual exposure: the camera turns from first to last along `rotation.shaken_path`.
 
     quat_first_last: (2, 4) wxyz, world_from_camera. n: frames that are averaged, odd.
-    times: of the stored frames, in [0, 1].
+    times: of the stored frames, in [0, 1]. shake_deg: (K, 3), empty for the Slerp path.
     """
 
     key: str
@@ -200,6 +264,7 @@ class PanoramaSpec:
     quat_first_last: tuple[tuple[float, ...], tuple[float, ...]]
     n: int
     times: tuple[float, ...]
+    shake_deg: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,25 +285,42 @@ class WindowSpec:
 # --- options as plan.json and the manifest hold them -------------------------------------------
 
 OPTIONS_OF_KIND = {"panorama": PanoramaOptions, "video": VideoOptions}
-PARTS = {"camera": CameraOptions, "rotation": RotationOptions}
+PARTS = {
+    "camera": CameraOptions,
+    "rotation": RotationOptions,
+    "blur": BlurOptions,
+    "noise": Noise,
+}
 
 
 def options_to_dict(
     options: PanoramaOptions | VideoOptions, data_set: DataSetOptions, **more: object
 ) -> dict:
     """All that shapes a data set, in one dict that JSON can hold."""
-    return {**asdict(options), **asdict(data_set), **more}
+    return {**_told(options), **asdict(data_set), **more}
+
+
+def _told(options: object) -> dict:
+    """Every field; those that came later where they have not their default."""
+    values = {f.name: getattr(options, f.name) for f in fields(options)}
+    kept = (f for f in fields(options) if not f.metadata or values[f.name] != f.default)
+    return {f.name: _told(v) if is_dataclass(v := values[f.name]) else v for f in kept}
 
 
 def options_from_dict(kind: str, stored: dict) -> PanoramaOptions | VideoOptions:
     """The inverse of `options_to_dict`, for what shapes the pixels."""
     options = OPTIONS_OF_KIND[kind]
+    names = [f.name for f in fields(options) if not f.metadata or f.name in stored]
     try:
-        values = {field.name: stored[field.name] for field in fields(options)}
-        parts = {name: part(**values[name]) for name, part in PARTS.items() if name in values}
-        return options(**{**values, **parts})
+        return _made_of(options, {name: stored[name] for name in names})
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"expected the options of this version of blursynth, found others ({error}); "
             "make the data set anew"
         ) from error
+
+
+def _made_of(options: type, stored: dict) -> object:
+    """The inverse of `_told`."""
+    parts = {name: _made_of(PARTS[name], stored[name]) for name in PARTS if name in stored}
+    return options(**{**stored, **parts})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import cv2
 import numpy as np
 
 from .imagefile import decode_file
+from .interpolate import MARGIN, interleaved
 from .light import clipped_share, mean_of_frames
 from .schema import SCHEMA_VERSION, Sample
 from .shards import Failure
@@ -19,16 +21,19 @@ FLOW_SIDE = 128  # pixels: windows are shrunk to about this before their flow is
 
 
 def window_samples(
-    scene: Scene, specs: Iterable[WindowSpec], options: VideoOptions
+    scene: Scene,
+    specs: Iterable[WindowSpec],
+    options: VideoOptions,
+    *,
+    rngs: Iterable[np.random.Generator | None] = repeat(None),
 ) -> Iterator[Sample | Failure]:
-    """Samples of windows given in the order of their starts.
+    """Samples of windows given in the order of their starts. rngs: one for each, if there is noise.
 
     A frame that cannot be used is a failure, told once, in the place of the windows that hold it.
     """
     frames = FrameReader(scene)
     told = set()
-    for spec in specs:
-        x, y, width, height = spec.crop_xywh
+    for spec, rng in zip(specs, rngs, strict=False):
         try:
             window = frames.window(spec.start, spec.n)
         except ValueError as error:
@@ -36,29 +41,55 @@ def window_samples(
                 yield Failure(scene.name, f"{error}; the windows that hold it are left out")
             told.add(str(error))
             continue
-        cuts = (bgr[y : y + height, x : x + width] for bgr in window)
-        cut = np.stack([cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB) for bgr in cuts])
-        stored = cut[list(spec.stored)]
-        meta = _metadata(scene, spec, options, cut)
-        yield Sample(spec.key, mean_of_frames(cut, options.response), stored, meta)
+        cut = np.stack(list(_cut_out(window, spec.crop_xywh)))
+        averaged = _averaged(window, cut, spec, options.blur.interpolate)
+        blur = mean_of_frames(averaged, options.response, options.blur.noise.drawn_by(rng))
+        yield Sample(spec.key, blur, cut[list(spec.stored)], _metadata(scene, spec, options, cut))
+
+
+def _averaged(
+    window: Sequence[np.ndarray], cut: np.ndarray, spec: WindowSpec, interpolated: int
+) -> Iterable[np.ndarray]:
+    """The frames of which the blurred image is the mean: those of the crop, and interpolated ones,
+    which are made with a margin around it, as far as the picture reaches."""
+    if not interpolated:
+        return cut
+    x, y, width, height = spec.crop_xywh
+    left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
+    wide = (left, top, x + width + MARGIN - left, y + height + MARGIN - top)
+    frames = list(_cut_out(window, wide))
+    inside = slice(y - top, y - top + height), slice(x - left, x - left + width)
+    return (frame[inside] for frame in interleaved(frames, interpolated))
+
+
+def _cut_out(
+    window: Iterable[np.ndarray], crop_xywh: tuple[int, int, int, int]
+) -> Iterator[np.ndarray]:
+    """RGB crops of BGR frames."""
+    x, y, width, height = crop_xywh
+    for bgr in window:
+        yield cv2.cvtColor(bgr[y : y + height, x : x + width], cv2.COLOR_BGR2RGB)
 
 
 def _metadata(scene: Scene, spec: WindowSpec, options: VideoOptions, cut: np.ndarray) -> dict:
     middle = cut[spec.n // 2]
+    interpolated, noise = options.blur.interpolate, options.blur.noise
     return {
         "schema": SCHEMA_VERSION,
         "kind": "video",
         "source": scene.name,
-        "n": spec.n,
+        "n": (spec.n - 1) * (interpolated + 1) + 1,
         "times": [position / (spec.n - 1) for position in spec.stored],
         "response": options.response,
-        "exact_mean": True,
+        "exact_mean": not interpolated and not noise.told,
         "seed": options.seed,
         "direction": direction_of(cut),
         "clipped": clipped_share(middle),
         "scene": scene.name.rpartition("/")[2],
         "first_frame": frame_name(scene, spec.start),
         "crop_xywh": list(spec.crop_xywh),
+        **({"interpolated": interpolated} if interpolated else {}),
+        **noise.told,
     }
 
 

@@ -17,7 +17,7 @@ import click
 from blursynth.generate import RunOptions
 from blursynth.light import RESPONSES
 from blursynth.schema import FORMATS
-from blursynth.spec import FRAME_CHOICES
+from blursynth.spec import FRAME_CHOICES, Noise
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FOLDER = click.Path(path_type=Path)
@@ -134,6 +134,28 @@ def packing(command: Callable) -> Callable:
         ),
     ]
     return _gathered(command, options, "packing", dict)
+
+
+def noise(command: Callable) -> Callable:
+    """What a sensor adds to the blurred image: given to the command as `noise`, a Noise."""
+    where = "in the blurred image alone; the sharp frames stay clean."
+    options = [
+        click.option(
+            "--read-noise",
+            "read",
+            default=0.0,
+            show_default=True,
+            help=f"Standard deviation as a share of white, in linear light, {where}",
+        ),
+        click.option(
+            "--shot-noise",
+            "shot",
+            default=0.0,
+            show_default=True,
+            help=f"Standard deviation at white of Poisson's law, in linear light, {where}",
+        ),
+    ]
+    return _gathered(command, options, "noise", Noise)
 
 
 def running(command: Callable) -> Callable:

@@ -21,6 +21,13 @@ from . import params
 @click.option("--c", default=7.0, show_default=True, help="n = c + slope |beta|.")
 @click.option("--slope", default=1.0, show_default=True, help="Frames per degree of |beta|.")
 @click.option("--max-step-px", type=float, help="More frames until no pixel moves farther.")
+@click.option(
+    "--path",
+    type=click.Choice(spec.PATHS),
+    default="slerp",
+    show_default=True,
+    help="Constant speed, or the shake of a hand between the same ends.",
+)
 @click.option("--exposure", default="auto", show_default=True, help="HDR sources: auto or EV.")
 @click.option(
     "--clip",
@@ -39,10 +46,11 @@ from . import params
 @click.option("--per-panorama", default=29, show_default=True, help="Samples of each panorama.")
 @params.frames("3")
 @params.response
+@params.noise
 @params.seed
 @params.packing
 @params.running
-def panorama(src, out, name, per_panorama, frames, response, seed, packing, run, **shape):
+def panorama(src, out, name, per_panorama, frames, response, noise, seed, packing, run, **shape):
     """Rotational blur from every panorama below --src (JPEG, PNG, TIFF, WebP or Radiance .hdr,
     twice as wide as high), into <out>/<name>/{train,test}/.
 
@@ -53,9 +61,11 @@ def panorama(src, out, name, per_panorama, frames, response, seed, packing, run,
     Example:  blursynth panorama --src sun360/ --out shards/
     """
     options = spec.PanoramaOptions(
-        camera=spec.CameraOptions(shape["size"], shape["render_size"], shape["fov"], shape["xi"]),
+        camera=spec.CameraOptions(
+            shape["size"], shape["render_size"], shape["fov"], shape["xi"], noise
+        ),
         rotation=spec.RotationOptions(
-            shape["max_angle"], shape["c"], shape["slope"], shape["max_step_px"]
+            shape["max_angle"], shape["c"], shape["slope"], shape["max_step_px"], shape["path"]
         ),
         frames=frames,
         response=response,
@@ -81,12 +91,19 @@ def panorama(src, out, name, per_panorama, frames, response, seed, packing, run,
 @click.option("--crop", default=256, show_default=True, help="Side of the random crops, pixels.")
 @click.option("--stride", default=1, show_default=True, help="Frames from window to window.")
 @click.option("--crops-per-window", default=1, show_default=True, help="Crops of each window.")
+@click.option(
+    "--interpolate",
+    default=0,
+    show_default=True,
+    help="Frames made by optical flow between each two before averaging.",
+)
 @params.frames("all")
 @params.response
+@params.noise
 @params.seed
 @params.packing
 @params.running
-def gopro(src, out, name, packing, run, **shape):
+def gopro(src, out, name, interpolate, noise, packing, run, **shape):
     """Dynamic blur from every scene below --src, into <out>/<name>/{train,test}/.
 
     Each window of n consecutive frames, cut alike at random and never resized, is averaged to the
@@ -95,7 +112,7 @@ def gopro(src, out, name, packing, run, **shape):
 
     Example:  blursynth gopro --n 7 --crop 256
     """
-    options = spec.VideoOptions(**shape)
+    options = spec.VideoOptions(**shape, blur=spec.BlurOptions(interpolate, noise))
     data_set = spec.DataSetOptions(name, **packing)
     digests = sources.Digests(out / name / manifest.DIGESTS_NAME)
     found, failures = sources.find_scenes(src, digests)
