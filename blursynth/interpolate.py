@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 MARGIN = 32  # pixels around a crop that its flow should see: what moves in comes from there
+LEAST_SIDE = 32  # pixels: OpenCV's search must not be given less
 
 
 def interleaved(frames: Sequence[np.ndarray], count: int) -> Iterator[np.ndarray]:
@@ -22,12 +23,12 @@ def interleaved(frames: Sequence[np.ndarray], count: int) -> Iterator[np.ndarray
     times = np.arange(1, count + 1) / (count + 1)
     for first, last in pairwise(frames):
         yield first
-        yield from between(first, last, times)
+        yield from between(first, last, times) if count else ()
     yield frames[-1]
 
 
 def between(first: np.ndarray, last: np.ndarray, times: Sequence[float]) -> np.ndarray:
-    """(k, H, W, 3) uint8 RGB frames at the times in (0, 1), from two (H, W, 3) uint8 RGB ones.
+    """(k, H, W, 3) uint8 RGB frames at k times in (0, 1), k >= 1, from two (H, W, 3) uint8 RGB ones.
 
     A frame is the mean of both images, each sampled where its pixels were or will be, weighted by
     nearness in time; what lies outside of one image is taken from the other. Exchanging the images
@@ -37,19 +38,26 @@ def between(first: np.ndarray, last: np.ndarray, times: Sequence[float]) -> np.n
     """
     forth, back = _flow(first, last), _flow(last, first)
     frames = []
-    for t in times:
-        from_first, to_last = 1 - t, t
-        seen_first, inside_first = _moved(first, to_last**2 * back - from_first * to_last * forth)
-        seen_last, inside_last = _moved(last, from_first**2 * forth - from_first * to_last * back)
-        frames.append(_blend(seen_first, from_first * inside_first, seen_last, to_last * inside_last))
+    for t in np.asarray(times, np.float32):
+        near_first, near_last = 1 - t, t
+        seen_first, in_first = _moved(first, near_last**2 * back - near_first * near_last * forth)
+        seen_last, in_last = _moved(last, near_first**2 * forth - near_first * near_last * back)
+        frames.append(_blend(seen_first, near_first * in_first, seen_last, near_last * in_last))
     return np.stack(frames)
 
 
 def _flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """From one RGB image to the other (dense inverse search, Kroeger et al. 2016)."""
-    grey = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (one, other))
+    height, width = one.shape[:2]
+    more = max(LEAST_SIDE - height, 0), max(LEAST_SIDE - width, 0)
+    grey = (
+        cv2.copyMakeBorder(
+            cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 0, more[0], 0, more[1], cv2.BORDER_REPLICATE
+        )
+        for image in (one, other)
+    )
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return search.calc(*grey, None)
+    return search.calc(*grey, None)[:height, :width]
 
 
 def _moved(image: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
