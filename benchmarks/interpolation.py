@@ -5,8 +5,8 @@
 VIDEO_FOLDER holds `gopro240/{train,test}/<clip>/NNNNNN.png`, seven frames each, `walk_848x480.mp4`,
 `drone_854x480.mp4` and `beam_1088x1920_60fps.mp4`. Of seven consecutive frames every second is left
 out; the mean of the four that are left (plain), and with one interpolated frame between each two,
-are compared with the mean of all seven: PSNR in dB, on crops of 256 px, under `identity`; `frame` is
-the PSNR of the interpolated frames themselves. Then what interpolation costs. --picture: plain,
+are compared with the mean of all seven: PSNR in dB, on crops of 256 px, under `identity`; `frame`
+is the PSNR of the interpolated frames themselves. Then what interpolation costs. --picture: plain,
 interpolated and truth of the window of least plain PSNR, and four times the differences.
 """
 
@@ -108,7 +108,7 @@ def samples_per_second(folder: Path, interpolate: int, wanted: int = 40) -> floa
 
 
 def picture(scores: Scores) -> np.ndarray:
-    """Three blurs side by side; below the differences of the first two to the third, around grey."""
+    """Three blurs side by side; below their differences to the third, around grey."""
     truth = scores.truth.astype(float)
     differences = [128 + 4 * (blur - truth) for blur in scores[:3]]
     rows = [np.hstack(scores[:3]), np.hstack(differences)]

@@ -28,7 +28,7 @@ def interleaved(frames: Sequence[np.ndarray], count: int) -> Iterator[np.ndarray
 
 
 def between(first: np.ndarray, last: np.ndarray, times: Sequence[float]) -> np.ndarray:
-    """(k, H, W, 3) uint8 RGB frames at k times in (0, 1), k >= 1, from two (H, W, 3) uint8 RGB ones.
+    """(k, H, W, 3) uint8 RGB frames at k >= 1 times in (0, 1), from two (H, W, 3) uint8 RGB.
 
     A frame is the mean of both images, each sampled where its pixels were or will be, weighted by
     nearness in time; what lies outside of one image is taken from the other. Exchanging the images

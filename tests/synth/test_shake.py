@@ -128,7 +128,7 @@ def test_other_seeds_sources_and_numbers_shake_otherwise():
 @pytest.mark.parametrize("xi", [0.0, 0.6])
 @pytest.mark.parametrize("max_angle_deg, atol", [(10.0, 5e-3), (45.0, 3e-2), (90.0, 3e-2)])
 def test_shaken_frames_are_as_exact_as_others(xi, max_angle_deg, atol):
-    """Against the function that the panorama shows, and within two codes of frames rendered alone."""
+    """Against the function that the panorama shows, and against frames rendered alone."""
     level = analytic_level()
     options = shaken(max_angle_deg, frames="all", camera=CameraOptions(size=40, xi=xi))
     for spec in specs_of(options, 4):
@@ -136,7 +136,8 @@ def test_shaken_frames_are_as_exact_as_others(xi, max_angle_deg, atol):
         path = render._orientations(spec, times)
         views = render.render_views(level, spec.camera, path, render.as_light)
         frames = render.render_frames(level, spec, times)
-        for light, frame, turn, t in zip(views, frames, rotation.matrices(path), times, strict=True):
+        turns = rotation.matrices(path)
+        for light, frame, turn, t in zip(views, frames, turns, times, strict=True):
             world = rays(pixel_centres(spec.camera.size_hw), spec.camera) @ turn.T
             np.testing.assert_allclose(light, analytic(world), atol=atol)
             (alone,) = render.render_frames(level, spec, np.array([t]))
@@ -178,7 +179,8 @@ def test_the_metadata_give_the_path_at_any_time_and_the_blur_is_the_mean_along_i
         sample = render.render_sample(spec, level, options)
         meta = sample.meta
         assert meta["shake_deg"] == [list(row) for row in spec.shake_deg] and meta["exact_mean"]
-        np.testing.assert_allclose(motion.orientations(meta, meta["times"]), meta["quat_wxyz"], atol=1e-12)
+        told = motion.orientations(meta, meta["times"])
+        np.testing.assert_allclose(told, meta["quat_wxyz"], atol=1e-12)
         finer = np.linspace(0, 1, 7)
         expected = render._orientations(spec, finer)
         np.testing.assert_allclose(motion.orientations(meta, finer), expected, atol=1e-12)
@@ -199,5 +201,5 @@ def test_the_largest_step_is_that_of_the_fastest_pair_of_neighbours(max_step):
         assert max(steps) > 1.1 * np.mean(steps)
         if max_step:
             assert max(steps) <= max_step + 1e-9 and spec.n % 2 == 1
-            fewer = motion.max_step_px(spec.camera, *spec.quat_first_last, spec.n - 2, spec.shake_deg)
-            assert fewer > max_step
+            path = spec.quat_first_last, spec.shake_deg
+            assert motion.max_step_px(spec.camera, *path[0], spec.n - 2, path[1]) > max_step
