@@ -10,7 +10,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from .generate import PanoramaMaker, WindowMaker
+from .making import PanoramaMaker, WindowMaker
 from .jobs import begin_job
 from .manifest import DIGESTS_NAME, package_versions, processor_type
 from .plan import Take, source_digest

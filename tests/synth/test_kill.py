@@ -168,7 +168,7 @@ def test_two_writers_of_one_shard_do_not_meet(tmp_path):
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_works(blursynth, src, tmp_path):
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
-    with files.held_alone(tmp_path / "panorama"):
+    with files.held(tmp_path / "panorama"):
         code, _, err = blursynth(*arguments)
     assert code == 2 and "found another run at work there; wait until it ends, or stop it" in err
     assert blursynth(*arguments)[0] == 0
