@@ -85,7 +85,7 @@ def _dask(jobs: int, address: str | None) -> Iterator[Do]:
     from distributed import KilledWorker
     from distributed.comm.core import CommClosedError
 
-    with _dask_client(jobs, address) as client, _captured(client):
+    with _silent("distributed"), _dask_client(jobs, address) as client, _captured(client):
 
         def do(tasks: Tasks) -> Iterator[Any]:
             with closing(_as_they_come(tasks, -1)) as results:
@@ -109,7 +109,7 @@ def _dask_client(jobs: int, address: str | None) -> Iterator[Any]:
 
     if address is None:
         here = {"n_workers": jobs, "threads_per_worker": 1, "processes": True, "memory_limit": 0}
-        quiet = {"dashboard_address": None, "silence_logs": logging.ERROR}
+        quiet = {"dashboard_address": ":0", "silence_logs": logging.ERROR}
         with LocalCluster(**here, **quiet) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
@@ -146,6 +146,18 @@ def _captured(client: Any) -> Any:
     return joblib.parallel_config(backend=Dask(client=client))
 
 
+@contextmanager
+def _silent(library: str) -> Iterator[None]:
+    """What goes wrong ends in one sentence, not in the library's own pages."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 # --- ray ---------------------------------------------------------------------------------------
 
 
@@ -155,9 +167,8 @@ def _ray(jobs: int, address: str | None) -> Iterator[Do]:
     import ray
     from ray.util.joblib import register_ray
 
-    with _ray_cluster(jobs, address) as size:
+    with _silent("ray.util.multiprocessing.pool"), _ray_cluster(jobs, address) as size:
         register_ray()
-        logging.getLogger("ray.util.multiprocessing.pool").setLevel(logging.ERROR)
 
         def do(tasks: Tasks) -> Iterator[Any]:
             with (
