@@ -3,6 +3,7 @@
 
 const FRAME_MS = 160;
 const PAUSE_MS = 700; // before a sample begins anew
+const ARROW_SCALE = 4; // mean motions are short
 const SVG = "http://www.w3.org/2000/svg";
 const content = JSON.parse(document.getElementById("data").textContent);
 const players = [];
@@ -39,7 +40,8 @@ function cased(d, name, casing) {
   return [svg("path", { class: casing, d }), svg("path", { class: name, d })];
 }
 
-function arrowOf([x, y], [height, width]) {
+function arrowOf(mean, [height, width]) {
+  const [x, y] = mean.map((part) => part * ARROW_SCALE);
   const length = Math.hypot(x, y);
   const [left, top] = [width / 2 - x / 2, height / 2 - y / 2];
   const shaft = `M${left} ${top}l${x} ${y}`;
@@ -79,7 +81,8 @@ function pictureOf(sample, source, alt) {
 function motionOf(sample) {
   if (!sample.arrow) return "";
   const [x, y] = sample.arrow;
-  return `; mean motion only, as of video: ${x.toFixed(1)} px right, ${y.toFixed(1)} px down`;
+  const across = `${Math.abs(x).toFixed(1)} px ${x < 0 ? "left" : "right"}`;
+  return `; mean motion ${across}, ${Math.abs(y).toFixed(1)} px ${y < 0 ? "up" : "down"}`;
 }
 
 // --- a sample that plays ---------------------------------------------------------------------
@@ -99,11 +102,11 @@ function playerOf(sample) {
 
   function show(shown) {
     const when = sample.times[shown].toFixed(2);
-    const which = `frame ${sample.numbers[shown] + 1} of ${sample.stored}`;
+    const which = `${sample.numbers[shown] + 1} of ${sample.stored}`;
     slider.value = shown;
-    slider.setAttribute("aria-valuetext", `time ${when}, ${which}`);
+    slider.setAttribute("aria-valuetext", `time ${when}, frame ${which}`);
     sharp.image.src = sample.frames[shown];
-    sharp.image.alt = `Sharp ${which} of ${sample.source}`;
+    sharp.image.alt = `Sharp frame ${which} of ${sample.source}`;
     sharp.caption.textContent = `${which}, t = ${when}`;
     const dots = sample.dots ? dotsAt(sample, shown) : "";
     for (const picture of [blur, sharp]) picture.setDots(dots);
@@ -162,7 +165,8 @@ function histogramOf(one) {
   const title = el("figcaption", {}, el("strong", {}, one.title), `, ${one.unit}`);
   const unknown = one.unknown ? `; ${one.unknown.toLocaleString("en")} not known` : "";
   if (!one.counts.length) return el("figure", {}, title, el("p", { class: "quiet" }, `none known${unknown}`));
-  const said = `median ${figure3(one.median)}, ${figure3(one.least)} to ${figure3(one.greatest)}${unknown}`;
+  const range = `median ${figure3(one.median)}, ${figure3(one.least)} to ${figure3(one.greatest)}`;
+  const said = (one.least === one.greatest ? `all ${figure3(one.least)}` : range) + unknown;
   const most = Math.max(...one.counts);
   const bars = one.counts.map((count, k) => {
     const bar = { x: k + 0.04, width: 0.92, y: most - count, height: count };
@@ -208,7 +212,7 @@ function sectionOf(one, id) {
   }
   if (one.cards.length) {
     const legend = one.cards[0].arrow
-      ? "Of video only the mean motion is known: the arrow is as long as it, from the first frame to the last."
+      ? `Of video only the mean motion from the first frame to the last is known: the arrow is ${ARROW_SCALE} times as long.`
       : "Each line is the path of a point of the scene over the exposure; its dot is where the point lies in the frame that is shown.";
     section.append(
       el("h3", {}, "Samples"),

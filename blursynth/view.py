@@ -145,7 +145,7 @@ def _facts(data_set: DataSet, splits: Sequence[SplitSurvey]) -> list[tuple[str, 
     facts = [
         ("kind", described.get("kind")),
         ("images", ", ".join(images[:MOST_ROWS])),
-        ("frames beside each blur", _span(frames)),
+        ("frames", f"{_span(frames)} beside each blur" if frames else None),
         ("response", response),
         ("fingerprint", described.get("fingerprint")),
     ]
@@ -153,7 +153,7 @@ def _facts(data_set: DataSet, splits: Sequence[SplitSurvey]) -> list[tuple[str, 
 
 
 def _span(numbers: Sequence[int]) -> str:
-    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}" if numbers else ""
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _split_row(one: SplitSurvey) -> list[str]:

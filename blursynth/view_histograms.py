@@ -16,7 +16,7 @@ QUANTITIES = {  # name: (title, unit, least width of a bin)
     "beta": ("|β|", "degrees", 0.0),
     "n": ("n", "frames averaged", 2.0),  # always odd
     "blur": ("blur length", "pixels", 0.0),
-    "clipped": ("clipped share", "percent of the middle frame", 0.0),
+    "clipped": ("clipped share", "% of the middle frame", 0.0),
 }
 
 

@@ -13,8 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .plan import source_digest
 from .schema import IndexedSample, ShardIndex, check_index, decode_index
 from .verify import Split
+
+UNNAMED = "(sources that no index names)"
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,24 @@ def _read_index(tar: Path) -> ShardIndex:
 
 
 def _add(found: SplitSurvey, tar: Path, index: ShardIndex, seed: int, most: int) -> None:
+    found.sources.update(samples_of_sources(index))
     found.totals.update(samples=len(index.samples), shards=1, bytes=index.tar_bytes)
     frames = Counter(sample.frame_count for sample in index.samples)
     found.looks.update({(index.size_hw, index.image_format, k): c for k, c in frames.items()})
-    found.sources.update(index.sources)
     found.failures.update(index.failures)
     _state_size(found, tar, index)
     ranked = (Drawn(rank_of(seed, one.key), tar, one) for one in index.samples)
     found.drawn = lowest(most, [*found.drawn, *ranked])
+
+
+def samples_of_sources(index: ShardIndex) -> Counter:
+    """How many samples each source has in a shard, by the digests in the samples' keys."""
+    names = {source_digest(source): source for source in index.sources}
+    digests = Counter(sample.key.rpartition("-")[0].rpartition("-")[2] for sample in index.samples)
+    counted: Counter = Counter()
+    for digest, count in digests.items():
+        counted[names.get(digest, UNNAMED)] += count
+    return counted
 
 
 def _state_size(found: SplitSurvey, tar: Path, index: ShardIndex) -> None:
