@@ -78,9 +78,9 @@ def histogram(values: Sequence[float], *, least_width: float = 0.0) -> dict[str,
 def bin_width(least: float, greatest: float, least_width: float) -> float:
     """The smallest of 1, 2, 5, 10, ... (times `least_width`, or powers of ten) that needs at most
     MOST_BINS."""
-    span = greatest - least or abs(greatest) or 1.0
+    largest = max(abs(least), abs(greatest)) or 1.0
+    span = max(greatest - least or largest, 1e-6 * largest)  # in less, edges would be equal
     unit = least_width or 10.0 ** math.floor(math.log10(span / MOST_BINS) - 1)
-    unit = max(unit, 1e-9 * max(abs(least), abs(greatest)))  # narrower ones have equal edges
     while True:
         for step in (1, 2, 5):
             if math.floor(greatest / (unit * step)) - math.floor(least / (unit * step)) < MOST_BINS:
