@@ -54,9 +54,14 @@ def survey_split(
     found = SplitSurvey(split, failures=_listed_failures(split))
     for tar in split.shards:
         try:
-            _add(found, tar, _read_index(tar), seed, most)
+            size = tar.stat().st_size
+            index = _read_index(tar)
+            _add(found, tar, index, seed, most)
+            if size != index.tar_bytes:
+                reason = f"it has {size} bytes, its index says {index.tar_bytes}"
+                found.gaps.append((tar, reason))
         except (ValueError, OSError) as error:
-            found.gaps.append((tar.with_suffix(".json"), said(error)))
+            found.gaps.append((tar, said(error)))
         on_shard()
     indexless = set(split.folder.glob("[!.]*.tar")) - set(split.shards)
     found.totals["without index"] = len(indexless)
@@ -64,9 +69,10 @@ def survey_split(
 
 
 def said(error: Exception) -> str:
-    """An error in one line, without the path of a file."""
+    """An error in one line, without the folders of a file."""
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        name = f"{Path(error.filename).name}: " if error.filename else ""
+        return f"{name}{error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -83,7 +89,6 @@ def _add(found: SplitSurvey, tar: Path, index: ShardIndex, seed: int, most: int)
     frames = Counter(sample.frame_count for sample in index.samples)
     found.looks.update({(index.size_hw, index.image_format, k): c for k, c in frames.items()})
     found.failures.update(index.failures)
-    _state_size(found, tar, index)
     ranked = (Drawn(rank_of(seed, one.key), tar, one) for one in index.samples)
     found.drawn = lowest(most, [*found.drawn, *ranked])
 
@@ -96,17 +101,6 @@ def samples_of_sources(index: ShardIndex) -> Counter:
     for digest, count in digests.items():
         counted[names.get(digest, UNNAMED)] += count
     return counted
-
-
-def _state_size(found: SplitSurvey, tar: Path, index: ShardIndex) -> None:
-    """A tar that is gone, or of another size than its index says, is stated."""
-    try:
-        size = tar.stat().st_size
-    except OSError as error:
-        found.gaps.append((tar, said(error)))
-        return
-    if size != index.tar_bytes:
-        found.gaps.append((tar, f"it has {size} bytes, its index says {index.tar_bytes}"))
 
 
 def _listed_failures(split: Split) -> set[tuple[str, str]]:

@@ -45,5 +45,5 @@ def view_shards(shards: Path, out: Path, samples: int, seed: int) -> None:
             data_sets, shards, out, samples=samples, seed=seed, on_progress=on_progress
         )
     size = f"{written.page_bytes / 1e6:.1f} MB"
-    gaps = f"; {written.gaps} that cannot be shown" if written.gaps else ""
+    gaps = f"; named on it: {written.gaps} that cannot be shown" if written.gaps else ""
     click.echo(f"{out}: {written.drawn}, {size}{gaps}")

@@ -326,7 +326,7 @@ def test_a_damaged_shard_is_a_stated_gap_and_the_others_are_shown(copy):
     gaps = [" ".join(row) for one in told.values() for row in one["gaps"]["rows"]]
     key = index.samples[0].key
     assert any(f"{tar.name}, {key} member frame.000.png: it does not begin" in g for g in gaps)
-    assert any("panorama/test/panorama-test-000000.tar No such file" in g for g in gaps)
+    assert any("test-000000.tar panorama-test-000000.tar: No such file" in g for g in gaps)
     assert any("gopro-train-000000.json is not the index of a shard" in g for g in gaps)
     assert any("gopro/plan.json it is damaged" in g for g in gaps)
     assert len(told["panorama"]["cards"]) == 5
