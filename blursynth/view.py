@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import write_whole
+from .manifest import PLAN_NAME
 from .verify import DataSet, place_of
 from .view_histograms import QUANTITIES, histogram, measure
 from .view_sample import MOST_FRAMES, card, read_meta
@@ -51,8 +52,13 @@ def write_page(
     """The page about data sets (`verify.find_data_sets(root)`), written to `out`.
 
     samples: how many play on it, 0 to MOST_SAMPLES. on_progress: told how many shards' indexes are
-    read.
+    read. Raises ValueError where `out` is in the folder of a data set, which holds nothing else.
     """
+    if (out.parent / PLAN_NAME).exists():
+        raise ValueError(
+            f"expected --out outside of the folder of a data set, found {out} beside its "
+            f"{PLAN_NAME}; put it elsewhere"
+        )
     if not 0 <= samples <= MOST_SAMPLES:
         raise ValueError(f"expected 0 to {MOST_SAMPLES} samples, found {samples}")
     content = gather(data_sets, root, samples=samples, seed=seed, on_progress=on_progress)
@@ -105,12 +111,13 @@ def _tell(
     drawn = lowest(MOST_MEASURED, [one for these in splits for one in these.drawn])
     measured = list(_each(drawn, gaps, lambda tar, one: measure(read_meta(tar, one))))
     count = sum(one.totals["samples"] for one in splits)
+    how = ", drawn with the same seed" if len(drawn) < count else ""
     return {
         "name": _cut(place_of(data_set.folder, root)),
         "facts": _facts(data_set, splits),
         "options": table(_flat(data_set.described.get("options", {}))),
         "splits": [_split_row(one) for one in splits],
-        "measured": f"{len(measured):,} of {_count(count, 'sample')}",
+        "measured": f"{len(measured):,} of {_count(count, 'sample')}{how}",
         "histograms": _histograms(measured),
         "cards": cards,
         "sources": _source_table(splits),
@@ -122,7 +129,7 @@ def _tell(
 def _each(
     drawn: Iterable[Drawn], gaps: list[tuple[str, str]], read: Callable[..., dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """What is read of each sample, in the order of the drawn; what cannot be is added to the gaps."""
+    """What is read of each sample, in the order of the drawn; the rest are gaps."""
     for one in drawn:
         try:
             with open(one.tar, "rb") as tar:
@@ -182,10 +189,10 @@ def _source_table(splits: Sequence[SplitSurvey]) -> dict[str, Any]:
     """Name, samples, splits; the rest says how many samples it has."""
     total = sum((one.sources for one in splits), Counter())
     names = sorted(total)
-    rows = [
-        (name, f"{total[name]:,}", ", ".join(s.split.folder.name for s in splits if s.sources[name]))
-        for name in names[:MOST_ROWS]
-    ]
+    rows = []
+    for name in names[:MOST_ROWS]:
+        where = [one.split.folder.name for one in splits if one.sources[name]]
+        rows.append((name, f"{total[name]:,}", ", ".join(where)))
     rest = sum(total[name] for name in names[MOST_ROWS:])
     samples = f", {_count(rest, 'sample')}" if rest else ""
     return {**table(rows, len(names)), "rest_samples": samples}

@@ -54,6 +54,7 @@ def test_what_cannot_be_shown_is_counted_and_does_not_stop_the_page(blursynth, m
         (["nowhere"], "expected a folder of data sets at nowhere, found no such folder"),
         (["empty"], "expected shards (<data set>/<split>/*.tar"),
         (["shards", "--samples", "201"], "201 is not in the range 0<=x<=200"),
+        (["shards", "--out", "shards/panorama/view.html"], "outside of the folder of a data set"),
         (["shards", "--out", "empty"], "is a directory"),
         (["shards", "--out", "shards/panorama/plan.json/view.html"], "plan.json"),
     ],

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -228,6 +229,13 @@ def test_the_page_asks_for_nothing_from_anywhere(original, tmp_path):
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|<link|src=", around)
 
 
+def test_what_the_page_is_made_of_is_part_of_the_package():
+    """An editable installation would not tell."""
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for name in ("view.html", "view.css", "view.js"):
+        assert f'"{name}"' in project and view._part(name)
+
+
 # --- bounds ------------------------------------------------------------------------------------
 
 
@@ -257,7 +265,7 @@ def test_a_hundred_thousand_samples_are_shown_in_bounded_time_and_size(hundred_t
     content = data_in(page)
     (told,) = content["data_sets"]
     assert content["drawn"] == "24 of 100,000 samples drawn with seed 0"
-    assert told["measured"] == "2,000 of 100,000 samples"
+    assert told["measured"] == "2,000 of 100,000 samples, drawn with the same seed"
     assert sum(told["histograms"][0]["counts"]) == 2000
     table = told["sources"]
     assert (len(table["rows"]), table["count"]) == (200, 100_000)

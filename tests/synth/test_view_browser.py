@@ -28,8 +28,9 @@ def browser():
 
     options = webdriver.ChromeOptions()
     options.binary_location = program("chromium")
-    for argument in ("--headless=new", "--disable-gpu", "--window-size=1280,1000"):
+    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
+    options.add_argument("--window-size=1280,1000")
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
