@@ -30,12 +30,14 @@ def _are_numbers(values: Any, count: int | None = None) -> bool:
 
 
 META_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "n": ("a whole number of at least 1", lambda v: type(v) is int and v > 0),
+    "n": ("a whole number of at least 1", lambda v: type(v) is int and 0 < v < 1e100),
     "seed": ("a whole number", lambda v: type(v) is int),
     "source": ("a text", lambda v: isinstance(v, str)),
     "response": ("a text", lambda v: isinstance(v, str)),
     "times": ("a list of finite numbers", _are_numbers),
     "direction": ("three finite numbers", lambda v: _are_numbers(v, 3)),
+    "clipped": ("a finite number", lambda v: _are_numbers([v])),
+    "beta_deg": ("three finite numbers", lambda v: _are_numbers(v, 3)),
     "xi": ("a finite number", lambda v: _are_numbers([v])),
     "focal_px": ("a finite number", lambda v: _are_numbers([v])),
     "size_hw": ("two finite numbers", lambda v: _are_numbers(v, 2)),
@@ -43,6 +45,10 @@ META_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "quat_wxyz": (
         "a list of four finite numbers each",
         lambda v: isinstance(v, (list, tuple)) and all(_are_numbers(q, 4) for q in v),
+    ),
+    "quat_first_last": (
+        "two times four finite numbers",
+        lambda v: isinstance(v, (list, tuple)) and [_are_numbers(q, 4) for q in v] == [True, True],
     ),
 }
 
