@@ -1,7 +1,6 @@
 """The page as a browser shows it: opened from a file, without a network."""
 
 import os
-import shutil
 from urllib.parse import quote
 
 import pytest
@@ -9,16 +8,8 @@ import pytest
 from blursynth import verify, view
 
 from ..conftest import write_scene
+from ..optional import needed_program
 from .test_view import NASTY, make_panoramas, make_picture, make_windows, write_image
-
-NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "driver": ("chromedriver",)}
-
-
-def program(which):
-    found = next(filter(None, map(shutil.which, NAMES[which])), None)
-    if not found:
-        pytest.skip(f"no {NAMES[which][0]} here (Debian: apt-get install chromium chromium-driver)")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +18,14 @@ def browser():
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium")
+    options.binary_location = needed_program("chromium")
     for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.add_argument("--window-size=1280,1000")
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=program("driver"))
+    service = webdriver.ChromeService(executable_path=needed_program("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
     driver.execute_cdp_cmd("Network.enable", {})
     nothing = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
