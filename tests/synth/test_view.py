@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from blursynth import (
+from blursynth import , making(
     files,
     generate,
     motion,
@@ -61,14 +61,14 @@ def make_panoramas(src, out, options=PANORAMA, **packing):
     found, _ = sources.find_panoramas(src, sources.Digests(out.parent / "digests.json"))
     planned = plan.plan_panoramas(out, found, options=options, data_set=data_set, per_panorama=3)
     failures = [shards.Failure(f"{NASTY}.exr", f"not read, {NASTY}")]
-    run(planned, generate.PanoramaMaker(data_set.name, options), failures)
+    run(planned, making.PanoramaMaker(data_set.name, options), failures)
 
 
 def make_windows(src, out):
     found, _ = sources.find_scenes(src, sources.Digests(out.parent / "digests.json"))
     data_set = spec.DataSetOptions("gopro", samples_per_shard=3)
     run(plan.plan_windows(out, found, options=VIDEO, data_set=data_set),
-        generate.WindowMaker("gopro", VIDEO), [])  # fmt: skip
+        making.WindowMaker("gopro", VIDEO), [])  # fmt: skip
 
 
 def run(planned, maker, failures):
