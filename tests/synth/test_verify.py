@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blursynth import files, generate, making, manifest, plan, rerender, shards, sources, spec, verify
+from blursynth import (
+    files,
+    generate,
+    making,
+    manifest,
+    plan,
+    rerender,
+    shards,
+    sources,
+    spec,
+    verify,
+)
 from blursynth.schema import decode_index, encode_index, encode_json
 
 from ..conftest import make_picture, write_image, write_scene

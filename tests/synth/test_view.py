@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from blursynth import , making(
+from blursynth import (
     files,
     generate,
+    making,
     motion,
     plan,
     schema,
