@@ -1,6 +1,9 @@
 # make demo: everything once, on procedural input.   make test: the tests.
 # Both make their own virtual environment in .venv and install into it.
+# EXTRAS=test,dask,ray installs what the tests of clusters need; BLUR_TESTS=all lets no test be skipped
+# for want of a package or a program.
 PYTHON ?= python3
+EXTRAS ?= test
 VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO = demo
@@ -13,7 +16,7 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
 	@$(BIN)/python -c "import cv2" || { echo "OpenCV lacks system libraries: apt-get install libgl1 libglib2.0-0"; exit 1; }
 	touch $@
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blursynth import generate, plan, procedural, sources, spec, verify
+from blursynth import generate, making, plan, procedural, sources, spec, verify
 
 
 def main() -> None:
@@ -48,13 +48,13 @@ def make_data_sets(folder: Path) -> Path:
         root, found, options=options, data_set=data_set, per_panorama=3
     )
     run = generate.RunOptions(jobs=1)
-    maker = generate.PanoramaMaker("panorama", options)
+    maker = making.PanoramaMaker("panorama", options)
     generate.generate(planned, maker, run=run, failures=[])
     options = spec.VideoOptions(n=3, crop=24)
     data_set = spec.DataSetOptions("gopro", samples_per_shard=4)
     found, _ = sources.find_scenes(folder / "src" / "gopro", digests_of(folder))
     planned = plan.plan_windows(root, found, options=options, data_set=data_set)
-    generate.generate(planned, generate.WindowMaker("gopro", options), run=run, failures=[])
+    generate.generate(planned, making.WindowMaker("gopro", options), run=run, failures=[])
     return root
 
 

@@ -11,14 +11,14 @@ import ours
 from bench import Bench, say
 from stopwatch import booking
 
-from blursynth import generate, plan, sources
+from blursynth import generate, making, plan, sources
 
 SCALES = (10, 100, 1000)
 SCALE_ROWS = {
     (sources, "find_panoramas"): "plan",
     (plan, "plan_panoramas"): "plan",
     (sources.Digests, "save"): "plan",
-    (generate, "make_shard"): "make",
+    (making, "make_shard"): "make",
     (generate, "write_manifests"): "finish",
     (generate, "generate"): "rest",
 }

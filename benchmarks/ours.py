@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from blursynth import generate, plan, sources, spec
+from blursynth import generate, making, plan, sources, spec
 from blursynth.schema import Sample
 
 PER_PANORAMA = 29
@@ -33,7 +33,7 @@ class Work:
     """A data set that is planned."""
 
     planned: plan.DataSetPlan
-    maker: generate.PanoramaMaker | generate.WindowMaker
+    maker: making.PanoramaMaker | making.WindowMaker
     failures: list
 
     def make(self, jobs: int = 1) -> generate.RunResult:
@@ -60,7 +60,7 @@ def panorama_work(
         out, found, options=OPTIONS, data_set=data_set, per_panorama=per_panorama
     )
     digests.save()
-    return Work(planned, generate.PanoramaMaker("panorama", OPTIONS), failures)
+    return Work(planned, making.PanoramaMaker("panorama", OPTIONS), failures)
 
 
 def windows_work(src: Path, out: Path) -> Work:
@@ -70,7 +70,7 @@ def windows_work(src: Path, out: Path) -> Work:
     found, failures = sources.find_scenes(src, digests)
     planned = plan.plan_windows(out, found, options=WINDOWS, data_set=data_set)
     digests.save()
-    return Work(planned, generate.WindowMaker("gopro", WINDOWS), failures)
+    return Work(planned, making.WindowMaker("gopro", WINDOWS), failures)
 
 
 def folder_of_links(folder: Path, path: Path, count: int) -> Path:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all: a temporary name, fsync, rename."""
+"""Files written whole or not at all: a temporary name, fsync, rename. Objects: one whole put."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from .objects import ObjectPath
+
+AnyPath = Path | ObjectPath
 TEMPORARY_SUFFIX = ".partial"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -21,21 +25,36 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
-def is_temporary(path: Path) -> bool:
+def is_temporary(path: AnyPath) -> bool:
     """Whether this is the name of something that is, or was, being written."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY_SUFFIX)
 
 
-def remove_temporaries(folder: Path) -> None:
+def remove_temporaries(folder: AnyPath) -> None:
     """Removes what writers that are no more left in `folder` and in the folders in it."""
+    if isinstance(folder, ObjectPath):
+        return
     for path in [*folder.glob(".*"), *folder.glob("*/.*")]:
         if is_temporary(path):
             path.unlink(missing_ok=True)
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Gives the temporary name to write to; renames it to `path` unless an error comes."""
+def written_whole(path: AnyPath) -> Iterator[Path]:
+    """Gives a temporary name to write to; what is there gets the name `path` unless an error comes."""
+    with _put_whole(path) if isinstance(path, ObjectPath) else _renamed_whole(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _put_whole(place: ObjectPath) -> Iterator[Path]:
+    with TemporaryDirectory(prefix="blursynth-") as folder:
+        yield Path(folder, place.name)
+        place.put(Path(folder, place.name))
+
+
+@contextmanager
+def _renamed_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     try:
@@ -50,33 +69,41 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: AnyPath, data: bytes) -> None:
     """`data` under the name `path`, or nothing at all."""
+    if isinstance(path, ObjectPath):
+        path.put(data)
+        return
     with written_whole(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
-def held_alone(folder: Path) -> Iterator[None]:
-    """No other process holds `folder` meanwhile; the hold ends with the process, however it ends.
+def held(folder: AnyPath, *, alone: bool = True) -> Iterator[None]:
+    """No other process holds `folder` alone meanwhile, nor at all if this one does so.
 
-    Where the file system knows no locks, nothing is held.
+    The hold ends with the process, however it ends. Where the file system knows no locks, and in an
+    object store, nothing is held.
     """
+    if isinstance(folder, ObjectPath):
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        _lock(handle, folder)
+        _lock(handle, folder, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, folder: Path) -> None:
+def _lock(handle: int, folder: Path, kind: int) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        company = "alone" if kind == fcntl.LOCK_EX else "beside runs with --shards-of only"
         raise ValueError(
-            f"expected to work alone in {folder}, found another run at work there; "
+            f"expected to work {company} in {folder}, found another run at work there; "
             "wait until it ends, or stop it"
         ) from error
     except OSError:

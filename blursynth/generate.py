@@ -4,295 +4,208 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import joblib
 
-from .files import TEMPORARY_SUFFIX, held_alone, remove_temporaries
-from .jobs import begin_job
-from .manifest import manifest_path, prepare_folder, run_facts, splits_of, write_manifests
-from .panorama import load_level
-from .plan import (
-    DataSetPlan,
-    ShardPlan,
-    Take,
-    noise_generator,
-    panorama_spec,
-    window_spec,
-    window_starts,
+from . import backends
+from .files import held, remove_temporaries
+from .making import POLL_SECONDS, Made, Maker, make_shard, make_shard_far
+from .manifest import (
+    manifest_path,
+    package_versions,
+    prepare_folder,
+    processor_type,
+    run_facts,
+    splits_of,
+    write_manifests,
 )
-from .render import render_sample
-from .schema import Sample, ShardIndex
-from .shards import Failure, ShardName, finished_index, write_shard
-from .spec import PanoramaOptions, VideoOptions
-from .windows import window_samples
+from .plan import DataSetPlan, ShardPlan
+from .schema import ShardIndex
+from .shards import Failure, finished_index
+from .stopped import RunStopped
+from .tally import Tally, failure_limit, first_of
 
-POLL_SECONDS = 0.2
-
-
-class RunStopped(Exception):
-    """A run that ends early for a reason in the data; what is finished is kept (exit code 1)."""
-
-
-# --- what one job does -----------------------------------------------------------------------
+SEEN_SECONDS = 90  # after which what one machine wrote stands in the folders of another, under NFS
 
 
 @dataclass(frozen=True)
-class PanoramaMaker:
-    """Renders the samples of one panorama."""
+class Part:
+    """Every `count`-th shard of a plan, from the `number`-th on; 1 of 1 is all of them."""
 
-    data_set: str
-    options: PanoramaOptions
+    number: int = 1
+    count: int = 1
 
-    def samples(self, take: Take) -> Iterator[Sample]:
-        level = load_level(take.source.path, self.options)
-        for number in take.numbers:
-            spec = panorama_spec(self.data_set, take.source.name, number, self.options)
-            rng = noise_generator(self.options.seed, take.source.name, number)
-            yield render_sample(spec, level, self.options, rng)
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(
+                "expected --shards-of 1/k to k/k, such as 3/40 for the third of forty jobs, "
+                f"found {self.number}/{self.count}"
+            )
 
+    @property
+    def is_whole(self) -> bool:
+        return self.count == 1
 
-@dataclass(frozen=True)
-class WindowMaker:
-    """Averages windows of one scene."""
-
-    data_set: str
-    options: VideoOptions
-
-    def samples(self, take: Take) -> Iterator[Sample]:
-        starts = window_starts(take.source.numbers, self.options)
-        specs = (
-            window_spec(self.data_set, take.source, number, starts, self.options)
-            for number in take.numbers
-        )
-        rngs = (noise_generator(self.options.seed, take.source.name, k) for k in take.numbers)
-        yield from window_samples(take.source, specs, self.options, rngs=rngs)
-
-
-def make_shard(
-    shard: ShardPlan, maker: PanoramaMaker | WindowMaker, *, fingerprint: str, image_format: str
-) -> ShardIndex:
-    """One joblib task: a shard from its sources, one after the other."""
-    begin_job()
-    progress = progress_file(shard)
-    results = _counted(_results(shard, maker), progress)
-    try:
-        return write_shard(
-            shard.name, results, fingerprint=fingerprint, image_format=image_format
-        )
-    finally:
-        progress.unlink(missing_ok=True)
-
-
-def _results(
-    shard: ShardPlan, maker: PanoramaMaker | WindowMaker
-) -> Iterator[Sample | Failure]:
-    """A source that cannot be read gives a failure in the place of what was left of it."""
-    for take in shard.takes:
-        try:
-            yield from maker.samples(take)
-        except (ValueError, OSError, cv2.error) as error:
-            yield Failure(take.source.name, _reason(error))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split())
-
-
-def progress_file(shard: ShardPlan) -> Path:
-    """Where a job in work says how many samples it has done."""
-    return shard.name.tar.with_name(f".{shard.name.tar.stem}.count{TEMPORARY_SUFFIX}")
-
-
-def _counted(results: Iterator[Sample | Failure], progress: Path) -> Iterator[Sample | Failure]:
-    last = time.monotonic()
-    progress.parent.mkdir(parents=True, exist_ok=True)
-    for count, result in enumerate(results, 1):
-        yield result
-        if time.monotonic() - last > POLL_SECONDS:
-            with suppress(OSError):
-                progress.write_text(str(count))
-            last = time.monotonic()
-
-
-# --- the run ---------------------------------------------------------------------------------
+    def of(self, shards: Sequence[ShardPlan]) -> Sequence[ShardPlan]:
+        """Those that belong to it."""
+        return shards[self.number - 1 :: self.count]
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What does not shape the data. jobs: as joblib has it, -1 for all processors."""
+    """What does not shape the data.
+
+    jobs: as joblib has it, -1 for all processors. backend, address: see `backends.workers`.
+    """
 
     jobs: int = -1
     max_failures: int | None = None
     overwrite: bool = False
+    backend: str = "loky"
+    address: str | None = None
+    part: Part = Part()
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the work may be done on other machines."""
+        return self.backend != "loky"
+
+    def __post_init__(self) -> None:
+        if self.jobs == 0:
+            raise ValueError("expected --jobs of 1 or more, or -1 for all processors, found 0")
+        if self.overwrite and not self.part.is_whole:
+            raise ValueError(
+                "expected --overwrite without --shards-of, as each part would throw away what the "
+                "others made; remove the data set first"
+            )
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left: every shard's index, the failures, and what was new."""
+    """What a run left: every finished shard's index, the failures, and what was new.
+
+    missing: how many shards other parts have not made yet; while there are any, no manifest is.
+    """
 
     indexes: tuple[ShardIndex, ...]
     failures: tuple[Failure, ...]
     made_samples: int
     seconds: float
+    missing: int = 0
 
 
 def generate(
     plan: DataSetPlan,
-    maker: PanoramaMaker | WindowMaker,
+    maker: Maker,
     *,
     run: RunOptions,
     failures: list[Failure],
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> RunResult:
-    """Makes what of the plan is not there yet. `failures`: those met before the first pixel.
+    """Makes what of the plan's part is not there yet. `failures`: those met before the first pixel.
 
-    `on_progress` is told now and then how many samples there are. Raises RunStopped where more
-    sources fail than `max_failures` (default: 10 % of them, at least 3) or none gives a sample.
+    `on_progress` is told now and then how many samples of it there are. Raises RunStopped where
+    more sources fail than `max_failures` (default: 10 % of them, at least 3) or none gives a sample.
     """
-    if run.jobs == 0:
-        raise ValueError("expected --jobs of 1 or more, or -1 for all processors, found 0")
-    with held_alone(plan.folder):
+    began = time.monotonic()
+    with held(plan.folder, alone=run.part.is_whole):
         prepare_folder(plan, overwrite=run.overwrite)
-        try:
-            return _generate(plan, maker, run, failures, on_progress)
-        finally:
+        if run.part.is_whole:
             remove_temporaries(plan.folder)
+        tally = Tally(plan, failures, failure_limit(plan, failures, run.max_failures))
+        try:
+            return _generate(tally, maker, run, began, on_progress)
+        finally:
+            if run.part.is_whole or not tally.waiting():
+                remove_temporaries(plan.folder)
 
 
 def _generate(
-    plan: DataSetPlan,
-    maker: PanoramaMaker | WindowMaker,
+    tally: Tally,
+    maker: Maker,
     run: RunOptions,
-    failures: list[Failure],
+    began: float,
     on_progress: Callable[[int], None],
 ) -> RunResult:
-    began = time.monotonic()
-    tally = _Tally(plan, failures, _failure_limit(plan, failures, run.max_failures))
-    for shard in plan.shards:
-        if index := finished_index(shard.name, plan.fingerprint):
-            tally.add(shard, index)
-    waiting = tally.waiting()
-    with (
-        _reporting(lambda: on_progress(tally.samples_so_far())),
-        _given_up_quietly(_made(waiting, maker, plan, run.jobs)) as made_shards,
-    ):
-        for number, index in made_shards:
-            tally.add(waiting[number], index)
+    plan, mine = tally.plan, run.part.of(tally.plan.shards)
+    tally.add_finished(plan.shards)
+    waiting = tally.waiting(mine)
+    with _reporting(lambda: on_progress(tally.samples_so_far(mine))):
+        processors = _make(waiting, maker, tally, run) if waiting else set()
+    tally.add_finished(tally.waiting())
     made = sum(len(tally.done[shard.name].samples) for shard in waiting)
-    seconds = time.monotonic() - began
-    if waiting or not all(manifest_path(plan, split).exists() for split in splits_of(plan)):
-        facts = run_facts(made, seconds)
+    result = RunResult(
+        tuple(tally.done[shard.name] for shard in plan.shards if shard.name in tally.done),
+        tuple(tally.failures),
+        made,
+        time.monotonic() - began,
+        len(tally.waiting()),
+    )
+    if not result.missing:
+        _finish(tally, result, processors)
+    return result
+
+
+def _finish(tally: Tally, result: RunResult, processors: set[str]) -> None:
+    """The manifests, where something is new or they are not there."""
+    plan = tally.plan
+    if result.made_samples or not all(manifest_path(plan, s).exists() for s in splits_of(plan)):
+        facts = run_facts(result.made_samples, result.seconds, processors or {processor_type()})
         write_manifests(plan, tally.done, failures=tally.failures, facts=facts)
-    if not any(index.samples for index in tally.done.values()):
-        raise RunStopped(f"no source gave a sample; the first: {_first(tally.failures)}")
-    indexes = tuple(tally.done[shard.name] for shard in plan.shards)
-    return RunResult(indexes, tuple(tally.failures), made, seconds)
+    if not any(index.samples for index in result.indexes):
+        raise RunStopped(f"no source gave a sample; the first: {first_of(tally.failures)}")
 
 
-@contextmanager
-def _given_up_quietly(made: Generator) -> Iterator[Generator]:
-    """Ends the jobs when the run ends early, without joblib's warning that their work is lost."""
-    try:
-        yield made
-    except BrokenExecutor as error:
-        raise RunStopped(
-            "a job was ended from outside, perhaps for want of memory; what is finished is kept, "
-            "and the same command goes on, with fewer --jobs if need be"
-        ) from error
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            made.close()
+def _make(
+    waiting: Sequence[ShardPlan], maker: Maker, tally: Tally, run: RunOptions
+) -> set[str]:
+    """Makes these shards and adds them to the tally. Returns the types of the processors."""
+    processors = set()
+    with (
+        backends.workers(run.backend, jobs=run.jobs, address=run.address) as do,
+        closing(do(_tasks(waiting, maker, tally.plan, run.is_far))) as results,
+    ):
+        for made in results:
+            if run.is_far:
+                _refuse_unseen(waiting[made.number], tally.plan.fingerprint)
+            processors.add(made.processor)
+            tally.add(waiting[made.number], made.index)
+    return processors
 
 
-def _made(
-    waiting: list[ShardPlan], maker: PanoramaMaker | WindowMaker, plan: DataSetPlan, jobs: int
-) -> Generator[tuple[int, ShardIndex], None, None]:
-    """Positions in `waiting` with the indexes, as the shards become ready."""
+def _tasks(
+    waiting: Sequence[ShardPlan], maker: Maker, plan: DataSetPlan, is_far: bool
+) -> list[Callable[[], Made]]:
+    """As `joblib.delayed` has them."""
     named = {"fingerprint": plan.fingerprint, "image_format": plan.options["image_format"]}
-    parallel = joblib.Parallel(
-        n_jobs=min(joblib.effective_n_jobs(jobs), max(len(waiting), 1)),
-        return_as="generator_unordered",
-        batch_size=1,
-    )
-    return parallel(
-        joblib.delayed(_numbered)(number, make_shard, _anywhere(shard), maker, **named)
-        for number, shard in enumerate(waiting)
-    )
+    task = joblib.delayed(make_shard)
+    if is_far:
+        task, named = joblib.delayed(make_shard_far), {**named, "versions": package_versions()}
+    return [task(k, _anywhere(shard), maker, **named) for k, shard in enumerate(waiting)]
+
+
+def _refuse_unseen(shard: ShardPlan, fingerprint: str) -> None:
+    """That what a worker wrote is there for this machine as well."""
+    over = time.monotonic() + SEEN_SECONDS
+    while not finished_index(shard.name, fingerprint):
+        if time.monotonic() > over:
+            raise RunStopped(
+                f"{shard.name.tar} was written by a worker and is not to be seen here: every worker "
+                "must write to the same --out, on a file system that all share or s3://"
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def _anywhere(shard: ShardPlan) -> ShardPlan:
     """The same place, also for a process that was started in another folder."""
+    if not isinstance(shard.name.tar, Path):
+        return shard
     folder = str(Path(shard.name.folder).absolute())
     return replace(shard, name=replace(shard.name, folder=folder))
-
-
-def _numbered(number: int, function: Callable, *args, **named) -> tuple:
-    return number, function(*args, **named)
-
-
-@dataclass
-class _Tally:
-    """What is done and what failed, while the run goes on."""
-
-    plan: DataSetPlan
-    met_before: list[Failure]
-    failure_limit: int
-
-    def __post_init__(self) -> None:
-        self.done: dict[ShardName, ShardIndex] = {}
-        self._gave: set[str] = set()
-        self._failed = {failure.source for failure in self.met_before}
-
-    def add(self, shard: ShardPlan, index: ShardIndex) -> None:
-        self.done[shard.name] = index
-        self._failed.update(source for source, _ in index.failures)
-        self._gave.update(index.sources)
-        failed = len(self._failed - self._gave)
-        if failed > self.failure_limit:
-            raise RunStopped(
-                f"{failed} sources failed, more than the {self.failure_limit} that "
-                f"--max-failures allows; what is finished is kept; the first: "
-                f"{_first(self.failures)}"
-            )
-
-    @property
-    def failures(self) -> list[Failure]:
-        """Each once, in the order of the plan, whatever the order of work was."""
-        indexes = [self.done[s.name] for s in self.plan.shards if s.name in self.done]
-        in_shards = [Failure(*failure) for index in indexes for failure in index.failures]
-        return list(dict.fromkeys([*self.met_before, *in_shards]))
-
-    def waiting(self) -> list[ShardPlan]:
-        return [shard for shard in self.plan.shards if shard.name not in self.done]
-
-    def samples_so_far(self) -> int:
-        finished = sum(len(index.samples) for index in list(self.done.values()))
-        return finished + sum(_count_in(progress_file(shard)) for shard in self.waiting())
-
-
-def _failure_limit(plan: DataSetPlan, failures: list[Failure], given: int | None) -> int:
-    return max(3, (len(plan.sources) + len(failures)) // 10) if given is None else given
-
-
-def _first(failures: list[Failure]) -> str:
-    return f"{failures[0].source}: {failures[0].reason}" if failures else "none was planned"
-
-
-def _count_in(progress: Path) -> int:
-    try:
-        return int(progress.read_text() or 0)
-    except (OSError, ValueError):
-        return 0
 
 
 @contextmanager

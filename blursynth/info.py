@@ -17,8 +17,13 @@ def run_summary(plan: DataSetPlan, result: RunResult) -> str:
     counts = _counts(result.indexes)
     count = len(result.failures)
     failed = f", {count} source{'s' if count > 1 else ''} left out" if count else ""
+    if result.missing:
+        failed += (
+            f", {result.missing} shards of other parts not there yet (the part that ends last "
+            "writes the manifest)"
+        )
     if not result.made_samples:
-        return f"{plan.folder}: already complete: {counts}{failed}"
+        return f"{plan.folder}: already complete: {counts or 'nothing'}{failed}"
     rate = result.made_samples / result.seconds
     made = f"made {result.made_samples} in {result.seconds:.1f} s ({rate:.1f} samples/s)"
     return f"{plan.folder}: {counts}{failed}; {made}"

@@ -10,15 +10,15 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import cv2
 
-from .files import is_temporary, remove_temporaries, sha256_of, write_whole
+from .files import AnyPath, is_temporary, write_whole
+from .objects import ObjectPath
 from .plan import SPLITS, DataSetPlan
-from .schema import SCHEMA_VERSION, ShardIndex, encode_json
+from .schema import SCHEMA_VERSION, ShardIndex, encode_index, encode_json
 from .shards import Failure, ShardName, merge_statistic
 
 PLAN_NAME = "plan.json"
@@ -35,22 +35,28 @@ def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
     if overwrite and plan.folder.exists():
         refuse_foreign(plan.folder)
         for split in SPLITS:
-            shutil.rmtree(plan.folder / split, ignore_errors=True)
+            _remove_all(plan.folder / split)
         path.unlink(missing_ok=True)
-    if path.exists():
-        _refuse_difference(plan.folder, _read_plan(path), described)
-    else:
+    if not path.exists():
         refuse_foreign(plan.folder)
-        if any(plan.folder.glob("*/*.tar")):
+        has_shards = any(plan.folder.glob("*/*.tar"))
+        if has_shards and not path.exists():  # asked again: another part may have begun meanwhile
             raise ValueError(
                 f"expected an empty folder {plan.folder}, found shards without a {PLAN_NAME}; "
                 "choose another --name or --out, or start anew with --overwrite"
             )
         write_whole(path, encode_json(described))
-    remove_temporaries(plan.folder)
+    _refuse_difference(plan.folder, _read_plan(path), described)
 
 
-def refuse_foreign(folder: Path) -> None:
+def _remove_all(folder: AnyPath) -> None:
+    if isinstance(folder, ObjectPath):
+        folder.remove_all()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_foreign(folder: AnyPath) -> None:
     """That `folder` holds nothing but what this program writes."""
     known = {*SPLITS, PLAN_NAME, DIGESTS_NAME}
     files = list(folder.iterdir()) if folder.exists() else []
@@ -73,14 +79,14 @@ def _described(plan: DataSetPlan) -> dict:
     }
 
 
-def _read_plan(path: Path) -> dict:
+def _read_plan(path: AnyPath) -> dict:
     try:
         return dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged; start anew with --overwrite") from error
 
 
-def _refuse_difference(folder: Path, before: dict, now: dict) -> None:
+def _refuse_difference(folder: AnyPath, before: dict, now: dict) -> None:
     if before.get("fingerprint") == now["fingerprint"]:
         return
     differences = [
@@ -132,7 +138,7 @@ def _source_differences(before: list, now: list) -> list[str]:
 # --- manifests -------------------------------------------------------------------------------
 
 
-def manifest_path(plan: DataSetPlan, split: str) -> Path:
+def manifest_path(plan: DataSetPlan, split: str) -> AnyPath:
     """Where the manifest of a split stands."""
     return plan.folder / split / MANIFEST_NAME
 
@@ -156,7 +162,7 @@ def write_manifests(
         for name in names:
             for quantity, value in done[name].statistics.items():
                 merge_statistic(statistics, quantity, value)
-        listed = [listed_shard(name.index, done[name]) for name in names]
+        listed = [listed_shard(done[name]) for name in names]
         manifest = {
             **_described(plan),
             "tool_version": TOOL_VERSION,
@@ -177,23 +183,26 @@ def encode_manifest(manifest: dict) -> bytes:
     return encode_json({**manifest, "sha256": hashlib.sha256(encode_json(manifest)).hexdigest()})
 
 
-def listed_shard(path: Path, index: ShardIndex) -> dict:
-    """What the manifest says of a shard. path: of the index."""
+def listed_shard(index: ShardIndex) -> dict:
+    """What the manifest says of a shard; ValueError where its index holds numbers that are none."""
     return {
         "tar": index.tar,
         "samples": len(index.samples),
         "bytes": index.tar_bytes,
         "tar_sha256": index.tar_sha256,
         "pixels_sha256": index.pixels_sha256,
-        "index_sha256": sha256_of(path),
+        "index_sha256": hashlib.sha256(encode_index(index)).hexdigest(),
     }
 
 
-def run_facts(made: int, seconds: float) -> dict:
-    """What may differ between two runs that make the same bytes."""
+def run_facts(made: int, seconds: float, processors: Iterable[str]) -> dict:
+    """What may differ between two runs that make the same bytes. processors: their types."""
     return {
         "versions": package_versions(),
-        "machine": {"processor": processor_type(), "system": platform.platform()},
+        "machine": {
+            "processor": " and ".join(sorted(set(processors))),
+            "system": platform.platform(),
+        },
         "seconds": round(seconds, 3),
         "samples_per_second": round(made / seconds, 3),
     }

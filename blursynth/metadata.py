@@ -35,17 +35,23 @@ def _are_rows(values: Any, count: int) -> bool:
 
 
 META_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "n": ("a whole number of at least 1", lambda v: type(v) is int and v > 0),
+    "n": ("a whole number of at least 1", lambda v: type(v) is int and 0 < v < 1e100),
     "seed": ("a whole number", lambda v: type(v) is int),
     "source": ("a text", lambda v: isinstance(v, str)),
     "response": ("a text", lambda v: isinstance(v, str)),
     "times": ("a list of finite numbers", _are_numbers),
     "direction": ("three finite numbers", lambda v: _are_numbers(v, 3)),
+    "clipped": ("a finite number", lambda v: _are_numbers([v])),
+    "beta_deg": ("three finite numbers", lambda v: _are_numbers(v, 3)),
     "xi": ("a finite number", lambda v: _are_numbers([v])),
     "focal_px": ("a finite number", lambda v: _are_numbers([v])),
     "size_hw": ("two finite numbers", lambda v: _are_numbers(v, 2)),
     "principal_xy": ("two finite numbers", lambda v: _are_numbers(v, 2)),
     "quat_wxyz": ("a list of four finite numbers each", lambda v: _are_rows(v, 4)),
+    "quat_first_last": (
+        "two times four finite numbers",
+        lambda v: _are_rows(v, 4) and len(v) == 2,
+    ),
     "shake_deg": ("a list of three finite numbers each", lambda v: _are_rows(v, 3)),
     "interpolated": ("a whole number of at least 1", lambda v: type(v) is int and v > 0),
     "read_noise": ("a number from 0 to 1", lambda v: _are_numbers([v]) and 0 <= v <= 1),

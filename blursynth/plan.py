@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from . import rotation
 from .camera import Camera
+from .files import AnyPath
 from .motion import enough_frames
 from .schema import SCHEMA_VERSION, encode_json
 from .shards import Failure, ShardName
@@ -321,7 +321,7 @@ class DataSetPlan:
     """Everything that is to be made under one name, before the first pixel."""
 
     kind: str
-    folder: Path
+    folder: AnyPath
     options: dict
     sources: tuple[Panorama | Scene, ...]
     shards: tuple[ShardPlan, ...]
@@ -333,7 +333,7 @@ class DataSetPlan:
 
 
 def plan_panoramas(
-    out: Path,
+    out: AnyPath,
     sources: Sequence[Panorama],
     *,
     options: PanoramaOptions,
@@ -362,7 +362,7 @@ def plan_panoramas(
 
 
 def plan_windows(
-    out: Path, sources: Sequence[Scene], *, options: VideoOptions, data_set: DataSetOptions
+    out: AnyPath, sources: Sequence[Scene], *, options: VideoOptions, data_set: DataSetOptions
 ) -> DataSetPlan:
     """Windows of every scene to shards, in order of time, so that each frame is decoded once."""
     sources = sources[: data_set.limit]
@@ -403,7 +403,7 @@ def _remarks(sources: Sequence[Scene], split_of: dict[str, str]) -> Iterator[str
 
 
 def _named(
-    out: Path, data_set: DataSetOptions, split: str, packed: list[tuple[Take, ...]]
+    out: AnyPath, data_set: DataSetOptions, split: str, packed: list[tuple[Take, ...]]
 ) -> list[ShardPlan]:
     return [
         ShardPlan(ShardName(str(out), data_set.name, split, number), takes)

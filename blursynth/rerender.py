@@ -10,8 +10,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from .generate import PanoramaMaker, WindowMaker
 from .jobs import begin_job
+from .making import PanoramaMaker, WindowMaker
 from .manifest import DIGESTS_NAME, package_versions, processor_type
 from .plan import Take, source_digest
 from .schema import IndexedSample, Sample, ShardIndex, decode_index

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .files import Digested, write_whole, written_whole
+from .files import AnyPath, Digested, write_whole, written_whole
+from .objects import ObjectPath, any_path
 from .schema import (
     LOSSY_FORMATS,
     IndexedSample,
@@ -29,7 +30,10 @@ OWNER, MODE = "blursynth", 0o444
 
 @dataclass(frozen=True)
 class ShardName:
-    """The place of a shard: `<folder>/<data_set>/<split>/<data_set>-<split>-<number>.tar`."""
+    """The place of a shard: `<folder>/<data_set>/<split>/<data_set>-<split>-<number>.tar`.
+
+    folder: local, or a URL.
+    """
 
     folder: str
     data_set: str
@@ -37,12 +41,12 @@ class ShardName:
     number: int
 
     @property
-    def tar(self) -> Path:
+    def tar(self) -> AnyPath:
         stem = f"{self.data_set}-{self.split}-{self.number:06d}"
-        return Path(self.folder, self.data_set, self.split, f"{stem}.tar")
+        return any_path(self.folder) / self.data_set / self.split / f"{stem}.tar"
 
     @property
-    def index(self) -> Path:
+    def index(self) -> AnyPath:
         return self.tar.with_suffix(".json")
 
 
@@ -159,14 +163,23 @@ def member_header(name: str, size: int) -> bytes:
 
 def finished_index(name: ShardName, fingerprint: str) -> ShardIndex | None:
     """The index of a shard that is done, None where it is not: the one place that decides it."""
-    if not name.index.exists() or not name.tar.exists():
+    try:
+        data = name.index.read_bytes()
+    except FileNotFoundError:
         return None
     try:
-        index = decode_index(name.index.read_bytes(), str(name.index))
+        index = decode_index(data, str(name.index))
     except ValueError as error:
         raise ValueError(f"{error}; remove it, and its shard is made anew") from error
-    whole = name.tar.stat().st_size == index.tar_bytes
+    whole = _size_of(name.tar) == index.tar_bytes
     return index if whole and index.fingerprint == fingerprint else None
+
+
+def _size_of(path: AnyPath) -> int | None:
+    """In bytes; None where there is no such file."""
+    if isinstance(path, ObjectPath):
+        return path.size_bytes()
+    return path.stat().st_size if path.exists() else None
 
 
 # --- statistics: small sums that merge ------------------------------------------------------

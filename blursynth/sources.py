@@ -17,7 +17,7 @@ from pathlib import Path
 
 import cv2
 
-from .files import sha256_of, write_whole
+from .files import AnyPath, sha256_of, write_whole
 from .imagefile import decode_file
 from .schema import encode_json
 from .shards import Failure
@@ -282,7 +282,7 @@ def _count_frames(path: Path) -> tuple[int, int, tuple[int, int]]:
 class Digests:
     """sha256 of files, remembered by size and modification time in a file beside the data set."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: AnyPath) -> None:
         self._store = store
         self._known: dict[str, list] = {}
         if store.exists():

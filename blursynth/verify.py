@@ -215,7 +215,7 @@ def _read_checked(
         reasons = list(reasons_of(value, data))
     except OSError as error:
         value, reasons = {}, [error.strerror or str(error)]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         value, reasons = {}, ["it is damaged"]
     return ({} if reasons else value), [Fault(place_of(path, root), r) for r in reasons]
 

@@ -57,7 +57,7 @@ def read_shard(path: Path, listed: dict | None, fingerprint: str | None) -> Shar
     try:
         faults = (
             *_index_faults(path, data, index),
-            *_listing_faults(index_path, index, listed, fingerprint),
+            *_listing_faults(index, listed, fingerprint),
             *_tar_faults(path, index),
             *_sample_faults(path, index, contents),
             *_contents_faults(contents, index),
@@ -88,14 +88,15 @@ def _index_faults(path: Path, data: bytes, index: ShardIndex) -> Reasons:
         yield "", f"expected the index of this shard, found that of {'/'.join(map(str, place))}"
 
 
-def _listing_faults(
-    index_path: Path, index: ShardIndex, listed: dict | None, fingerprint: str | None
-) -> Reasons:
+def _listing_faults(index: ShardIndex, listed: dict | None, fingerprint: str | None) -> Reasons:
     if fingerprint not in (None, index.fingerprint):
         yield "", "it belongs to other data: its fingerprint is not that of the data set"
     if listed is None:
         return
-    found = listed_shard(index_path, index)
+    try:
+        found = listed_shard(index)
+    except ValueError:  # of numbers that are none: told as a fault of the index
+        return
     differing = [name for name in found if found[name] != listed.get(name)]
     if differing:
         yield "", f"it is not the one that the manifest lists ({', '.join(differing)})"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import click
 
 from blursynth.files import DISK_FULL
-from blursynth.generate import RunStopped
+from blursynth.stopped import RunStopped
 from blurvid.stopped import TrainingStopped, Unreachable
 
 STOPPED, MISTAKE, INTERRUPTED = 1, 2, 130

@@ -14,8 +14,10 @@ from typing import Any
 
 import click
 
-from blursynth.generate import RunOptions
+from blursynth.backends import BACKENDS
+from blursynth.generate import Part, RunOptions
 from blursynth.light import RESPONSES
+from blursynth.objects import any_path
 from blursynth.schema import FORMATS
 from blursynth.spec import FRAME_CHOICES, Noise
 
@@ -36,6 +38,29 @@ class Place(click.ParamType):
         from blurvid.remote import RemoteFolder
 
         return RemoteFolder(value)
+
+
+class Output(click.ParamType):
+    """Where data sets are written: a local folder (Path), or a URL (ObjectPath)."""
+
+    name = "folder or url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return any_path(value) if isinstance(value, str) else value
+
+
+class PartType(click.ParamType):
+    """`i/k` -> Part."""
+
+    name = "i/k"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, Part):
+            return value
+        number, slash, count = value.partition("/")
+        if not slash or not (number + count).isdecimal():
+            self.fail(f"expected i/k, such as 3/40 for the third of forty, found {value}", param, ctx)
+        return Part(int(number or 0), int(count or 0))
 
 
 def _checked_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -89,7 +114,11 @@ def frames(default: str) -> Callable:
 
 
 out = click.option(
-    "--out", type=FOLDER, default="shards/", show_default=True, help="Where the data sets are."
+    "--out",
+    type=Output(),
+    default="shards/",
+    show_default=True,
+    help="Where the data sets are: a folder, or s3://bucket/name.",
 )
 seed = click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
 response = click.option(
@@ -162,6 +191,22 @@ def running(command: Callable) -> Callable:
     """How the work is done: given to the command as `run`, a RunOptions."""
     options = [
         jobs,
+        click.option(
+            "--backend",
+            type=click.Choice(BACKENDS),
+            default="loky",
+            show_default=True,
+            help="Who works: processes here, or the workers of a dask or ray cluster.",
+        ),
+        click.option("--address", help="Of a running cluster; else one is started here."),
+        click.option(
+            "--shards-of",
+            "part",
+            type=PartType(),
+            default="1/1",
+            show_default=True,
+            help="Only the i-th of k parts: for the array jobs of a batch scheduler.",
+        ),
         click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
         click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
     ]

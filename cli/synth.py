@@ -8,6 +8,7 @@ from . import errors, params
 from .synth_check import show_info, verify_shards
 from .synth_make import gopro, panorama
 from .synth_sources import make_sources
+from .synth_view import view_shards
 
 
 @click.group(name="blursynth", context_settings=params.HELP)
@@ -15,7 +16,7 @@ def blursynth() -> None:
     """Make motion-blur data sets from panoramas and high-speed video."""
 
 
-for command in (panorama, gopro, make_sources, show_info, verify_shards):
+for command in (panorama, gopro, make_sources, show_info, verify_shards, view_shards):
     blursynth.add_command(command)
 
 

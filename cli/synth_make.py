@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from blursynth import generate, info, manifest, plan, sources, spec
+from blursynth import generate, info, making, manifest, plan, sources, spec
 
 from . import params
 
@@ -80,7 +80,7 @@ def panorama(src, out, name, per_panorama, frames, response, noise, seed, packin
     planned = plan.plan_panoramas(
         out, found, options=options, data_set=data_set, per_panorama=per_panorama
     )
-    _make(planned, generate.PanoramaMaker(name, options), digests, run, failures)
+    _make(planned, making.PanoramaMaker(name, options), digests, run, failures)
 
 
 @click.command(short_help="Dynamic blur from high-speed video.")
@@ -118,7 +118,7 @@ def gopro(src, out, name, interpolate, noise, packing, run, **shape):
     found, failures = sources.find_scenes(src, digests)
     fitting, refused = plan.fitting_scenes(found, options)
     planned = plan.plan_windows(out, fitting, options=options, data_set=data_set)
-    _make(planned, generate.WindowMaker(name, options), digests, run, failures + refused)
+    _make(planned, making.WindowMaker(name, options), digests, run, failures + refused)
 
 
 def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, failures) -> None:
@@ -127,7 +127,7 @@ def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, fa
         click.echo(f"note: {note}", err=True)
     if not (planned.folder / manifest.PLAN_NAME).exists():
         manifest.refuse_foreign(planned.folder)
-    total = sum(shard.samples for shard in planned.shards)
+    total = sum(shard.samples for shard in run.part.of(planned.shards))
     with params.progress(total, "samples") as on_progress:
         digests.save()
         result = generate.generate(
@@ -135,6 +135,6 @@ def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, fa
         )
     for failure in result.failures:
         click.echo(f"left out {failure.source}: {failure.reason}", err=True)
-    for split in info.empty_splits(result.indexes):
+    for split in info.empty_splits(result.indexes) if not result.missing else ():
         click.echo(f"note: the {split} split is empty, as every source of it was left out", err=True)
     click.echo(info.run_summary(planned, result))

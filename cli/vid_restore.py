@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from blursynth.generate import RunStopped
+from blursynth.stopped import RunStopped
 
 from . import vid_options as options
 

@@ -1,5 +1,6 @@
 """What the tests share: small pictures made here, and real data where it lies beside the project."""
 
+import json
 import os
 import signal
 import sys
@@ -104,6 +105,20 @@ def make_sample(key: str = "clip-0123456789abcdef-000000", *, m: int = 3, side=(
         "crop_xywh": [0, 0, width, height],
     }
     return Sample(key, np.rint(frames.mean(0)).astype(np.uint8), frames, meta)
+
+
+def tree(out):
+    """Every file of the data sets by its place, without what may differ between two runs."""
+    files = [path for path in out.rglob("*") if path.is_file()]
+    return comparable({path.relative_to(out).as_posix(): path.read_bytes() for path in files})
+
+
+def comparable(found):
+    """The same of files that have been read: place -> content."""
+    for place in [place for place in found if place.endswith("manifest.json")]:
+        told = json.loads(found[place])
+        found[place] = {name: told[name] for name in told.keys() - {"run", "sha256"}}
+    return {place: data for place, data in found.items() if not place.endswith(".digests.json")}
 
 
 # --- the two programs as they are typed ---

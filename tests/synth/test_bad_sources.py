@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from blursynth import generate, plan, sources, spec
+from blursynth import generate, making, plan, sources, spec
 from blursynth.light import WHITE_STEPS, linear_to_srgb, srgb_to_linear
 from blursynth.panorama import load_level
 from blursynth.schema import decode_index, decode_sample
@@ -133,7 +133,7 @@ def make(src, out, **run):
         out, found, options=OPTIONS, data_set=data_set, per_panorama=3
     )
     options = generate.RunOptions(**{"jobs": 1, **run})
-    maker = generate.PanoramaMaker("panorama", OPTIONS)
+    maker = making.PanoramaMaker("panorama", OPTIONS)
     return generate.generate(planned, maker, run=options, failures=failures)
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_vanishes_is_a_failure(tmp_path):
     )
     result = generate.generate(
         planned,
-        generate.PanoramaMaker("panorama", OPTIONS),
+        making.PanoramaMaker("panorama", OPTIONS),
         run=generate.RunOptions(jobs=1),
         failures=[],
     )
@@ -305,7 +305,7 @@ def windows_of(src, out, n=3):
     planned = plan.plan_windows(out, fitting, options=options, data_set=data_set)
     result = generate.generate(
         planned,
-        generate.WindowMaker("gopro", options),
+        making.WindowMaker("gopro", options),
         run=generate.RunOptions(jobs=1, max_failures=9),
         failures=failures + refused,
     )

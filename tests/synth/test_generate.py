@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from blursynth import generate, info, plan, sources, spec
+from blursynth import generate, info, making, plan, sources, spec
 from blursynth.manifest import DIGESTS_NAME
 from blursynth.render import render_sample
 from blursynth.schema import decode_index, decode_sample
@@ -22,7 +22,7 @@ def make(src, out, *, options=OPTIONS, packing=PACKING, **run):
     digests = sources.Digests(out / packing.name / DIGESTS_NAME)
     found, failures = sources.find_panoramas(src, digests)
     planned = plan.plan_panoramas(out, found, options=options, data_set=packing, per_panorama=3)
-    maker = generate.PanoramaMaker(packing.name, options)
+    maker = making.PanoramaMaker(packing.name, options)
     return generate.generate(
         planned, maker, run=generate.RunOptions(**{"jobs": 1, **run}), failures=failures
     )
@@ -170,7 +170,7 @@ def test_progress_ends_at_the_number_of_samples(sun360, tmp_path):
     told = []
     generate.generate(
         planned,
-        generate.PanoramaMaker("panorama", OPTIONS),
+        making.PanoramaMaker("panorama", OPTIONS),
         run=generate.RunOptions(jobs=1),
         failures=[],
         on_progress=told.append,

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-
 from blurcli import synth
+
 from blursynth import files, verify
 from blursynth.manifest import DIGESTS_NAME
 from blursynth.schema import encode_index
 from blursynth.shards import ShardName, write_shard
 
-from ..conftest import make_picture, make_sample, write_image, write_scene
+from ..conftest import make_picture, make_sample, tree, write_image, write_scene
 
 DRIVER = Path(__file__).with_name("dying.py")
 PANORAMA = ("panorama", "--size", "16", "--per-panorama", "3", "--samples-per-shard", "3")
@@ -60,15 +60,6 @@ def driver():
     yield dying
     process.stdin.close()
     process.wait()
-
-
-def tree(out):
-    """Every file of the data sets by its place, without what may differ between two runs."""
-    found = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    for place in [place for place in found if place.endswith("manifest.json")]:
-        told = json.loads(found[place])
-        found[place] = {name: told[name] for name in told.keys() - {"run", "sha256"}}
-    return {place: data for place, data in found.items() if not place.endswith(DIGESTS_NAME)}
 
 
 def finished(out):
@@ -168,7 +159,7 @@ def test_two_writers_of_one_shard_do_not_meet(tmp_path):
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_works(blursynth, src, tmp_path):
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
-    with files.held_alone(tmp_path / "panorama"):
+    with files.held(tmp_path / "panorama"):
         code, _, err = blursynth(*arguments)
     assert code == 2 and "found another run at work there; wait until it ends, or stop it" in err
     assert blursynth(*arguments)[0] == 0

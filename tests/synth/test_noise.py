@@ -6,7 +6,7 @@ from math import erf
 import numpy as np
 import pytest
 
-from blursynth import generate, plan, render
+from blursynth import making, plan, render
 from blursynth.light import RESPONSES, decode_codes, mean_of_frames, noisy, srgb_to_linear
 from blursynth.panorama import level_of
 from blursynth.sources import Digests, find_panoramas, find_scenes
@@ -111,10 +111,10 @@ def samples(sun360, gopro, tmp_path):
     def made(options, numbers=(0, 1, 2)):
         if isinstance(options, PanoramaOptions):
             (source, *_), _ = find_panoramas(sun360, Digests(tmp_path / "digests.json"))
-            maker = generate.PanoramaMaker("d", options)
+            maker = making.PanoramaMaker("d", options)
         else:
             (source, *_), _ = find_scenes(gopro, Digests(tmp_path / "digests.json"))
-            maker = generate.WindowMaker("d", options)
+            maker = making.WindowMaker("d", options)
         return {s.key: s for s in maker.samples(plan.Take(source, numbers))}
 
     return made

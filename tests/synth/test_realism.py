@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blursynth import manifest, metadata, rerender, spec, verify
+from blursynth import making, manifest, metadata, rerender, spec, verify
 from blursynth.schema import decode_index, encode_json
 
 from ..conftest import make_sample
@@ -46,9 +46,9 @@ def test_they_are_intact_and_drawn_anew_exactly(folder):
 
 def test_one_code_of_noise_that_differs_is_found(folder, monkeypatch):
     """Drawn anew with another stream, the blur is another."""
-    stream = rerender.PanoramaMaker.samples.__globals__["noise_generator"]
-    monkeypatch.setitem(
-        rerender.PanoramaMaker.samples.__globals__,
+    stream = making.noise_generator
+    monkeypatch.setattr(
+        making,
         "noise_generator",
         lambda seed, source, number: stream(seed + 1, source, number),
     )
@@ -63,9 +63,9 @@ def test_on_another_processor_noise_is_not_held_against_the_blur(folder, monkeyp
         told.pop("sha256")
         told["run"]["machine"]["processor"] = "abacus"
         path.write_bytes(manifest.encode_manifest(told))
-    stream = rerender.PanoramaMaker.samples.__globals__["noise_generator"]
-    monkeypatch.setitem(
-        rerender.PanoramaMaker.samples.__globals__,
+    stream = making.noise_generator
+    monkeypatch.setattr(
+        making,
         "noise_generator",
         lambda seed, source, number: stream(seed + 1, source, number),
     )

@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from blursynth import files, generate, manifest, plan, rerender, shards, sources, spec, verify
+from blursynth import (
+    files,
+    generate,
+    making,
+    manifest,
+    plan,
+    rerender,
+    shards,
+    sources,
+    spec,
+    verify,
+)
 from blursynth.schema import decode_index, encode_index, encode_json
 
 from ..conftest import make_picture, write_image, write_scene
@@ -41,14 +52,14 @@ def make_panoramas(src, out, options=PANORAMA, **packing):
     data_set = spec.DataSetOptions(**{"name": "panorama", "samples_per_shard": 4, **packing})
     found, _ = sources.find_panoramas(src, digests(out))
     planned = plan.plan_panoramas(out, found, options=options, data_set=data_set, per_panorama=3)
-    run(planned, generate.PanoramaMaker(data_set.name, options))
+    run(planned, making.PanoramaMaker(data_set.name, options))
 
 
 def make_windows(src, out, options=VIDEO):
     data_set = spec.DataSetOptions("gopro", samples_per_shard=3)
     found, _ = sources.find_scenes(src, digests(out))
     planned = plan.plan_windows(out, found, options=options, data_set=data_set)
-    run(planned, generate.WindowMaker("gopro", options))
+    run(planned, making.WindowMaker("gopro", options))
 
 
 def digests(out):
@@ -268,7 +279,7 @@ def relisted(tar, index):
     path = tar.parent / "manifest.json"
     told = json.loads(path.read_bytes())
     del told["sha256"]
-    entry = manifest.listed_shard(tar.with_suffix(".json"), index)
+    entry = manifest.listed_shard(index)
     told["shards"] = [entry if old["tar"] == tar.name else old for old in told["shards"]]
     told["totals"]["bytes"] = sum(entry["bytes"] for entry in told["shards"])
     path.write_bytes(manifest.encode_manifest(told))

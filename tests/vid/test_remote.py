@@ -26,6 +26,7 @@ from blurvid.remote import (
     next_chunk,
 )
 
+from ..object_store import object_store
 from .loopback import serving
 
 QUICK = Patience(retries=3, first_delay_s=0.01, stall_s=0.2, stalls=2)
@@ -46,27 +47,12 @@ def server(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def bucket():
-    """The URL of an S3 bucket that holds one shard, and a client to change it."""
-    threaded = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    threaded.start()
-    endpoint = "http://{}:{}".format(*threaded.get_host_and_port())
-    environment = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "NO_PROXY": "127.0.0.1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        client = pytest.importorskip("boto3").client("s3")
-        client.create_bucket(Bucket="shards")
+    """A client of an S3 server whose bucket holds one shard."""
+    with object_store("shards") as client:
         client.put_object(Bucket="shards", Key=f"all/dots/train/{TAR}", Body=CONTENT)
         client.put_object(Bucket="shards", Key="all/dots/plan.json", Body=b"{}")
         remote._file_system.cache_clear()
         yield client
-    threaded.stop()
 
 
 @pytest.fixture(scope="module")

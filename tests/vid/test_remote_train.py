@@ -21,6 +21,7 @@ from blurvid.stopped import Unreachable
 from blurvid.stream import read_batches, read_samples, with_shards_ahead
 from blurvid.train import train
 
+from ..object_store import object_store
 from .loopback import serving
 
 QUICK = Patience(retries=3, first_delay_s=0.01, stall_s=0.3, stalls=2)
@@ -168,28 +169,14 @@ def test_a_server_that_shows_no_list_is_read_by_its_manifest(blursynth, sun360, 
 
 
 @pytest.fixture
-def bucket(shards, monkeypatch):
+def bucket(shards):
     """The URL of an S3 bucket that holds the shards."""
-    moto = pytest.importorskip("moto.server")
-    threaded = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    threaded.start()
-    endpoint = "http://{}:{}".format(*threaded.get_host_and_port())
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    client = pytest.importorskip("boto3").client("s3")
-    client.create_bucket(Bucket="blur")
-    for path in sorted(p for p in shards.rglob("*") if p.is_file()):
-        key = f"sets/{path.relative_to(shards).as_posix()}"
-        client.put_object(Bucket="blur", Key=key, Body=path.read_bytes())
-    remote._file_system.cache_clear()
-    yield "s3://blur/sets"
-    threaded.stop()
+    with object_store("blur") as client:
+        for path in sorted(p for p in shards.rglob("*") if p.is_file()):
+            key = f"sets/{path.relative_to(shards).as_posix()}"
+            client.put_object(Bucket="blur", Key=key, Body=path.read_bytes())
+        remote._file_system.cache_clear()
+        yield "s3://blur/sets"
 
 
 def test_a_training_from_s3_as_it_is_typed(blurvid, bucket, local_run, tmp_path, monkeypatch):
