@@ -17,6 +17,7 @@ from .camera import Camera, pixel_centres, project, rays
 from .rotation import matrices, shaken_path
 
 MOST_FRAMES = 10_001
+STEPS_AT_ONCE = 64  # of which the positions are held in memory
 
 
 def homography(meta: Mapping[str, Any], i: int, j: int) -> np.ndarray:
@@ -128,11 +129,13 @@ def max_step_px(
     times = np.arange(steps + 1) / (n - 1)
     path = shaken_path(np.array(first_wxyz), np.array(last_wxyz), shake_deg, times)
     points = _speed_grid(camera.size_hw)
-    return max(_farthest(points, camera, b.T @ a) for a, b in pairwise(matrices(path)))
+    turns = np.stack([b.T @ a for a, b in pairwise(matrices(path))])
+    parts = (turns[k : k + STEPS_AT_ONCE] for k in range(0, steps, STEPS_AT_ONCE))
+    return max(_farthest(points, camera, part) for part in parts)
 
 
-def _farthest(points_xy: np.ndarray, camera: Camera, turn: np.ndarray) -> float:
-    moved = turned_positions(points_xy, camera, turn[None])[0] - points_xy
+def _farthest(points_xy: np.ndarray, camera: Camera, turns: np.ndarray) -> float:
+    moved = turned_positions(points_xy, camera, turns) - points_xy
     return float(np.nanmax(np.linalg.norm(moved, axis=-1)))
 
 
