@@ -112,8 +112,7 @@ def test_what_has_left_the_picture_is_taken_from_the_other_image():
     first, truth, last = (shifted(picture, (12 * t, 0)) for t in (0, 0.5, 1))
     (found,) = between(first, last, [0.5])
     for columns in (slice(0, 6), slice(-6, None)):
-        blended = (first.astype(float) + last)[:, columns] / 2
-        assert psnr(found[:, columns], truth[:, columns]) > psnr(blended, truth[:, columns]) + 3
+        assert psnr(found[:, columns], truth[:, columns]) > 36
 
 
 # --- windows -----------------------------------------------------------------------------------
@@ -160,14 +159,22 @@ def test_the_blur_nears_that_of_a_faster_camera_also_at_the_border(scene, side):
         assert psnr(other.blur, truth) > psnr(one.blur, truth) + 6
 
 
-def test_the_margin_gives_the_crop_the_motion_that_the_whole_picture_has(scene):
-    """The blur of a crop is nearly that part of the blur of the whole."""
-    frames = [cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in scene.files[:3]]
-    whole = mean_of_frames(interleaved(frames, 1), "identity")
-    options = VideoOptions(n=3, crop=40, blur=BlurOptions(1))
-    sample = samples_of(scene, options)[0]
-    x, y, w, h = sample.meta["crop_xywh"]
-    assert MARGIN == 32 and psnr(sample.blur, whole[y : y + h, x : x + w]) > 45
+def test_a_crop_is_interpolated_with_32_pixels_around_it_where_there_are_so_many(scene):
+    """As if a crop so large were cut down afterwards; and nearly as the whole picture has it."""
+    frames = [cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in scene.files]
+    options = VideoOptions(n=3, crop=30, blur=BlurOptions(1))
+    for start, sample in enumerate(samples_of(scene, options)):
+        x, y, w, h = sample.meta["crop_xywh"]
+        rows = [r for r in range(120) if y - MARGIN <= r < y + h + MARGIN]
+        columns = [c for c in range(170) if x - MARGIN <= c < x + w + MARGIN]
+        window = frames[start : start + 3]
+        wide = [np.ascontiguousarray(frame[np.ix_(rows, columns)]) for frame in window]
+        blur = mean_of_frames(interleaved(wide, 1), "identity")
+        top, left = rows.index(y), columns.index(x)
+        assert np.array_equal(sample.blur, blur[top : top + h, left : left + w])
+        whole = mean_of_frames(interleaved(window, 1), "identity")
+        assert psnr(sample.blur, whole[y : y + h, x : x + w]) > 50
+    assert MARGIN == 32
 
 
 def test_every_second_real_frame_interpolated_is_nearer_to_the_blur_of_all(real_data):
