@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def _expect(condition: bool, expected: str, found: object) -> None:
         raise ValueError(f"expected {expected}, found {found}")
 
 
-def _later(default: object) -> object:
+def _later(default: object) -> Any:
     """A field that came after the first data sets: where it has its default, their options (and so
     their fingerprints) stay what they were."""
     return field(default=default, metadata={"later": True})
@@ -170,7 +171,8 @@ class PanoramaOptions:
 class BlurOptions:
     """What makes a blurred image more than the mean of frames.
 
-    interpolate: frames that are put between each two neighbours before averaging.
+    interpolate: frames that are put between each two neighbours before averaging. noise: of the
+    sensor, in the blurred image alone.
     """
 
     interpolate: int = 0
@@ -300,7 +302,7 @@ def options_to_dict(
     return {**_told(options), **asdict(data_set), **more}
 
 
-def _told(options: object) -> dict:
+def _told(options: Any) -> dict:
     """Every field; those that came later where they have not their default."""
     values = {f.name: getattr(options, f.name) for f in fields(options)}
     kept = (f for f in fields(options) if not f.metadata or values[f.name] != f.default)
@@ -320,7 +322,7 @@ def options_from_dict(kind: str, stored: dict) -> PanoramaOptions | VideoOptions
         ) from error
 
 
-def _made_of(options: type, stored: dict) -> object:
+def _made_of(options: type, stored: dict) -> Any:
     """The inverse of `_told`."""
     parts = {name: _made_of(PARTS[name], stored[name]) for name in PARTS if name in stored}
     return options(**{**stored, **parts})

@@ -31,7 +31,8 @@ def test_a_shaken_noisy_data_set_is_made_and_drawn_anew(blursynth, sun360, tmp_p
     meta = first_meta(tmp_path / "s")
     assert (meta["read_noise"], meta["shot_noise"], meta["exact_mean"]) == (0.01, 0.02, False)
     assert len(meta["shake_deg"]) == 4
-    code, out, _ = blursynth("verify", tmp_path / "s", "--rerender", 8, "--src", sun360, "--jobs", 1)
+    again = ("--rerender", 8, "--src", sun360, "--jobs", 1)
+    code, out, _ = blursynth("verify", tmp_path / "s", *again)
     assert code == 0 and "intact" in out
 
 
