@@ -181,7 +181,7 @@ def test_progress_ends_at_the_number_of_samples(sun360, tmp_path):
 def test_a_shard_holds_what_its_specs_render(sun360, tmp_path):
     make(sun360, tmp_path / "out")
     found = samples_in(tmp_path / "out")
-    level = generate.load_level(sun360 / "place 2.png", OPTIONS)
+    level = making.load_level(sun360 / "place 2.png", OPTIONS)
     for k in range(3):
         one = plan.panorama_spec("panorama", "place 2.png", k, OPTIONS)
         assert np.array_equal(render_sample(one, level, OPTIONS).frames, found[one.key].frames)
