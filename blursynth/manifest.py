@@ -17,6 +17,7 @@ import cv2
 
 from .files import AnyPath, is_temporary, write_whole
 from .objects import ObjectPath
+from .options import left_out
 from .plan import SPLITS, DataSetPlan
 from .schema import SCHEMA_VERSION, ShardIndex, encode_index, encode_json
 from .shards import Failure, ShardName, merge_statistic
@@ -167,6 +168,7 @@ def write_manifests(
             **_described(plan),
             "tool_version": TOOL_VERSION,
             "data_set": plan.options["name"],
+            "options_left_out": left_out(plan.kind, plan.options),
             "split": split,
             "shards": listed,
             "totals": {name: sum(s[name] for s in listed) for name in ("samples", "bytes")},

@@ -17,6 +17,7 @@ from . import rotation
 from .camera import Camera
 from .files import AnyPath
 from .motion import enough_frames
+from .options import options_to_dict
 from .schema import SCHEMA_VERSION, encode_json
 from .shards import Failure, ShardName
 from .sources import Panorama, Scene, clip_of
@@ -28,7 +29,6 @@ from .spec import (
     RotationOptions,
     VideoOptions,
     WindowSpec,
-    options_to_dict,
 )
 
 SPLITS = ("train", "test")

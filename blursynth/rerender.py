@@ -13,11 +13,11 @@ import numpy as np
 from .jobs import begin_job
 from .making import PanoramaMaker, WindowMaker
 from .manifest import DIGESTS_NAME, package_versions, processor_type
+from .options import options_from_dict
 from .plan import Take, source_digest
 from .schema import IndexedSample, Sample, ShardIndex, decode_index
 from .shards import Failure, as_stored
 from .sources import Digests, Panorama, Scene, find_panoramas, find_scenes
-from .spec import options_from_dict
 from .verify import DataSet, Fault, Redrawn, Split, place_of
 from .verify_shard import read_sample
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -282,47 +282,3 @@ class WindowSpec:
     n: int
     stored: tuple[int, ...]
     crop_xywh: tuple[int, int, int, int]
-
-
-# --- options as plan.json and the manifest hold them -------------------------------------------
-
-OPTIONS_OF_KIND = {"panorama": PanoramaOptions, "video": VideoOptions}
-PARTS = {
-    "camera": CameraOptions,
-    "rotation": RotationOptions,
-    "blur": BlurOptions,
-    "noise": Noise,
-}
-
-
-def options_to_dict(
-    options: PanoramaOptions | VideoOptions, data_set: DataSetOptions, **more: object
-) -> dict:
-    """All that shapes a data set, in one dict that JSON can hold."""
-    return {**_told(options), **asdict(data_set), **more}
-
-
-def _told(options: Any) -> dict:
-    """Every field; those that came later where they have not their default."""
-    values = {f.name: getattr(options, f.name) for f in fields(options)}
-    kept = (f for f in fields(options) if not f.metadata or values[f.name] != f.default)
-    return {f.name: _told(v) if is_dataclass(v := values[f.name]) else v for f in kept}
-
-
-def options_from_dict(kind: str, stored: dict) -> PanoramaOptions | VideoOptions:
-    """The inverse of `options_to_dict`, for what shapes the pixels."""
-    options = OPTIONS_OF_KIND[kind]
-    names = [f.name for f in fields(options) if not f.metadata or f.name in stored]
-    try:
-        return _made_of(options, {name: stored[name] for name in names})
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected the options of this version of blursynth, found others ({error}); "
-            "make the data set anew"
-        ) from error
-
-
-def _made_of(options: type, stored: dict) -> Any:
-    """The inverse of `_told`."""
-    parts = {name: _made_of(PARTS[name], stored[name]) for name in PARTS if name in stored}
-    return options(**{**stored, **parts})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from blursynth import making, manifest, metadata, rerender, spec, verify
+from blursynth.options import left_out, options_from_dict, options_to_dict
 from blursynth.schema import decode_index, encode_json
 
 from ..conftest import make_sample
@@ -94,19 +95,34 @@ def test_jobs_do_not_change_the_bytes(sun360, tmp_path):
     "kind, options", [("panorama", PANORAMA), ("panorama", SENSOR), ("video", VIDEO)]
 )
 def test_options_survive_the_way_through_json(kind, options):
-    stored = json.loads(encode_json(spec.options_to_dict(options, spec.DataSetOptions("x"))))
-    assert spec.options_from_dict(kind, stored) == options
+    stored = json.loads(encode_json(options_to_dict(options, spec.DataSetOptions("x"))))
+    assert options_from_dict(kind, stored) == options
 
 
 @pytest.mark.parametrize(
     "kind, options", [("panorama", spec.PanoramaOptions()), ("video", spec.VideoOptions())]
 )
 def test_options_that_are_off_are_not_told_so_that_older_data_sets_stay_the_same(kind, options):
-    told = spec.options_to_dict(options, spec.DataSetOptions("x"))
+    told = options_to_dict(options, spec.DataSetOptions("x"))
     assert not {"blur", "noise", "path"} & (
         told.keys() | told.get("camera", {}).keys() | told.get("rotation", {}).keys()
     )
-    assert spec.options_from_dict(kind, json.loads(encode_json(told))) == options
+    assert options_from_dict(kind, json.loads(encode_json(told))) == options
+    off = {"read": 0.0, "shot": 0.0}
+    assert left_out(kind, told) == {
+        "panorama": {"camera": {"noise": off}, "rotation": {"path": "slerp"}},
+        "video": {"blur": {"interpolate": 0, "noise": off}},
+    }[kind]
+
+
+def test_a_manifest_tells_every_option_once(sun360, tmp_path):
+    for name, options in (("off", spec.PanoramaOptions()), ("on", PANORAMA)):
+        test_verify.make_panoramas(sun360, tmp_path / name, options)
+        path = next((tmp_path / name).rglob("train/manifest.json"))
+        told = json.loads(path.read_bytes())
+        both = [told["options"], told["options_left_out"]]
+        assert [("path" in one.get("rotation", {})) for one in both] == [name == "on", name == "off"]
+        assert told["options_left_out"] == left_out("panorama", told["options"])
 
 
 OLD_PANORAMA = {

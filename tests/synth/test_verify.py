@@ -20,6 +20,7 @@ from blursynth import (
     spec,
     verify,
 )
+from blursynth.options import options_from_dict, options_to_dict
 from blursynth.schema import decode_index, encode_index, encode_json
 
 from ..conftest import make_picture, write_image, write_scene
@@ -423,8 +424,8 @@ def test_sources_that_are_elsewhere_or_have_changed_are_refused(copy):
 
 @pytest.mark.parametrize("kind, options", [("panorama", PANORAMA), ("video", VIDEO)])
 def test_options_survive_the_way_through_json(kind, options):
-    stored = json.loads(encode_json(spec.options_to_dict(options, spec.DataSetOptions("x"))))
-    assert spec.options_from_dict(kind, stored) == options
+    stored = json.loads(encode_json(options_to_dict(options, spec.DataSetOptions("x"))))
+    assert options_from_dict(kind, stored) == options
     del stored["seed"]
     with pytest.raises(ValueError, match="expected the options of this version"):
-        spec.options_from_dict(kind, stored)
+        options_from_dict(kind, stored)
