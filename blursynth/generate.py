@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import joblib
 
+from .card import check_licence
 from .files import TEMPORARY_SUFFIX, held_alone, remove_temporaries
 from .jobs import begin_job
 from .manifest import manifest_path, prepare_folder, run_facts, splits_of, write_manifests
@@ -118,11 +119,21 @@ def _counted(results: Iterator[Sample | Failure], progress: Path) -> Iterator[Sa
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What does not shape the data. jobs: as joblib has it, -1 for all processors."""
+    """What does not shape the data. jobs: as joblib has it, -1 for all processors. command: as it
+    was typed, for the card; licence: of the data, for the card."""
 
     jobs: int = -1
     max_failures: int | None = None
     overwrite: bool = False
+    command: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        check_licence(self.licence)
+
+    @property
+    def card(self) -> dict[str, str]:
+        return {"command": self.command, "licence": self.licence}
 
 
 @dataclass(frozen=True)
@@ -181,7 +192,9 @@ def _generate(
     seconds = time.monotonic() - began
     if waiting or not all(manifest_path(plan, split).exists() for split in splits_of(plan)):
         facts = run_facts(made, seconds)
-        write_manifests(plan, tally.done, failures=tally.failures, facts=facts)
+        write_manifests(
+            plan, tally.done, failures=tally.failures, facts=facts, card=run.card
+        )
     if not any(index.samples for index in tally.done.values()):
         raise RunStopped(f"no source gave a sample; the first: {_first(tally.failures)}")
     indexes = tuple(tally.done[shard.name] for shard in plan.shards)

@@ -1,0 +1,314 @@
+"""The card of a split: README.md and contact-sheet.png beside its shards, for people.
+
+What the data are, how they were made, of what, and six samples as pictures. Neither file holds a
+time: the same command gives the same card. The text is Markdown, with the YAML at its head that
+dataset hubs read; nothing of it can be broken by the name of a source.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .files import write_whole
+from .motion import blur_length_px
+from .schema import (
+    IndexedSample,
+    Sample,
+    ShardIndex,
+    decode_frames,
+    decode_meta,
+    encode_image,
+)
+from .sources import SHEET_NAME
+
+CARD_NAME = "README.md"
+CARD_NAMES = (CARD_NAME, SHEET_NAME)
+SHEET_ROWS, CELL, GAP, WHITE = 6, 192, 4, 255
+LISTED = 8
+LICENCES = (
+    "cc0-1.0 cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nd-4.0 "
+    "cc-by-nc-sa-4.0 cc-by-nc-nd-4.0 odbl odc-by pddl mit apache-2.0 bsd-3-clause".split()
+)
+KINDS = {
+    "panorama": "Rotational motion blur from 360-degree panoramas: a virtual camera turns between "
+    "two orientations, and the frames that it sees on the way are averaged.",
+    "video": "Dynamic motion blur from high-speed video: consecutive frames, cut alike and never "
+    "resized, are averaged.",
+}
+QUANTITIES = {
+    "n": "frames averaged",
+    "max_step_px": "largest step of a pixel between two of them, pixels",
+    "clipped": "share of the middle frame's pixels with a channel at 255",
+}
+PAPER = (
+    "The data are of the kind that *Restoration of Video Frames from a Single Blurred Image with "
+    "Motion Understanding* (CVPRW 2021) describes."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sample of the contact sheet. pictures: blur, first, middle and last frame, (H, W, 3)."""
+
+    key: str
+    source: str
+    n: int
+    blur_px: float
+    pictures: tuple[np.ndarray, ...]
+
+
+def write_card(
+    folder: Path, indexes: Sequence[ShardIndex], manifest: dict, *, command: str, licence: str
+) -> None:
+    """Writes the card of a split whose shards are finished. command: as typed, or empty."""
+    rows = [_row(folder, index, entry) for index, entry in spread(indexes, SHEET_ROWS)]
+    if rows:
+        write_whole(folder / SHEET_NAME, encode_image(contact_sheet(rows), "png"))
+    text = card_text(manifest, indexes, rows, command=command, licence=licence)
+    write_whole(folder / CARD_NAME, text.encode())
+
+
+def check_licence(text: str) -> None:
+    """That the text fits a line of the card."""
+    if not text.isprintable() or len(text) > 200 or text != text.strip():
+        raise ValueError(
+            "expected --licence of up to 200 printable characters, as CC-BY-4.0, "
+            f"found {text[:80]!r}"
+        )
+
+
+# --- pictures ----------------------------------------------------------------------------------
+
+
+def spread(
+    indexes: Sequence[ShardIndex], count: int
+) -> Iterator[tuple[ShardIndex, IndexedSample]]:
+    """At most `count` samples, evenly over all of them."""
+    total = sum(len(index.samples) for index in indexes)
+    count, before = min(count, total), 0
+    wanted = [(2 * k + 1) * total // (2 * count) for k in range(count)]
+    for index in indexes:
+        after = before + len(index.samples)
+        yield from ((index, index.samples[k - before]) for k in wanted if before <= k < after)
+        before = after
+
+
+def _row(folder: Path, index: ShardIndex, entry: IndexedSample) -> Row:
+    try:
+        sample = _ends_and_middle(folder / index.tar, entry)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder / index.tar} is damaged: {error}; remove it, and the same command makes it "
+            "anew"
+        ) from error
+    meta = sample.meta
+    pictures = (sample.blur, *sample.frames)
+    return Row(sample.key, meta["source"], meta["n"], blur_length_px(meta), pictures)
+
+
+def _ends_and_middle(tar: Path, entry: IndexedSample) -> Sample:
+    """The sample with its first, middle and last stored frame, and no other member read."""
+    numbers = (0, entry.frame_count // 2, entry.frame_count - 1)
+    stems = {"meta", "blur", *(f"frame.{number:03d}" for number in numbers)}
+    members = {}
+    with tar.open("rb") as file:
+        for name, (offset, size) in entry.members.items():
+            if name.rpartition(".")[0] in stems:
+                file.seek(offset)
+                members[name] = file.read(size)
+    return decode_frames(entry.key, members, decode_meta(entry.key, members), numbers)
+
+
+def contact_sheet(rows: Sequence[Row]) -> np.ndarray:
+    """(H, W, 3) uint8: blur | first | middle | last, a row for each; large pictures made smaller."""
+    lines = [np.hstack([_framed(picture) for picture in row.pictures]) for row in rows]
+    width = max(line.shape[1] for line in lines)
+    grown = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=WHITE)
+             for line in lines]
+    return np.vstack(grown)
+
+
+def _framed(picture: np.ndarray) -> np.ndarray:
+    """At most CELL pixels a side, with a white margin."""
+    height, width = picture.shape[:2]
+    scale = CELL / max(height, width)
+    if scale < 1:
+        size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.pad(picture, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=WHITE)
+
+
+# --- text --------------------------------------------------------------------------------------
+
+
+def card_text(
+    manifest: dict, indexes: Sequence[ShardIndex], rows: Sequence[Row], *, command: str, licence: str
+) -> str:
+    """The Markdown of a split's README. manifest: `run` in it is not looked at."""
+    parts = [
+        _front_matter(manifest, licence),
+        _what(manifest, indexes),
+        _pictures(rows),
+        _how(manifest, command),
+        _table("Options", ("option", "value"), _options(manifest["options"])),
+        _table("Statistics", ("quantity", "mean", "least", "greatest", ""), _statistics(manifest)),
+        _sources(manifest, indexes),
+        _failures(manifest["failures"]),
+        _licence(licence),
+        _reading(manifest),
+        PAPER,
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def plain(text: object) -> str:
+    """In one line, so that Markdown takes it for what it is, in a table too."""
+    line = "".join(c if c.isprintable() else " " for c in str(text))
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", line)
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A block of code that nothing in the text can end."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 0)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _front_matter(manifest: dict, licence: str) -> str:
+    name = json.dumps(f"{manifest['data_set']} ({manifest['split']})", ensure_ascii=False)
+    lines = [
+        *_licence_fields(licence),
+        f"pretty_name: {name}",
+        *("size_categories:", f"- {size_category(manifest['totals']['samples'])}"),
+        *("task_categories:", "- image-to-image"),
+        *("tags:", "- motion-blur", "- deblurring", "- webdataset", "- blursynth"),
+    ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _licence_fields(licence: str) -> list[str]:
+    if not licence:
+        return ["license: unknown"]
+    if licence.lower() in LICENCES:
+        return [f"license: {licence.lower()}"]
+    return ["license: other", f"license_name: {json.dumps(licence, ensure_ascii=False)}"]
+
+
+def size_category(samples: int) -> str:
+    """As dataset hubs name it: n<1K, 1K<n<10K, ..."""
+    bounds = ["1K", "10K", "100K", "1M", "10M", "100M", "1B"]
+    power = min(sum(samples >= 10 ** (3 + k) for k in range(7)), 6)
+    return f"{bounds[power - 1]}<n<{bounds[power]}" if power else "n<1K"
+
+
+def _what(manifest: dict, indexes: Sequence[ShardIndex]) -> str:
+    totals, sizes = manifest["totals"], {i.size_hw for i in indexes if i.samples}
+    frames = [entry.frame_count for index in indexes for entry in index.samples]
+    shapes = " and ".join(f"{w}x{h}" for h, w in sorted(sizes)) or "no"
+    shards = len(manifest["shards"])
+    return (
+        f"# {plain(manifest['data_set'])}, {manifest['split']}\n\n{KINDS[manifest['kind']]}\n\n"
+        f"{totals['samples']:,} samples in {shards:,} shard{'' if shards == 1 else 's'} "
+        f"({totals['bytes'] / 1e6:,.1f} MB), plain WebDataset: each a blurred image of {shapes} "
+        f"pixels, {_range(frames)} sharp frames in the order of time "
+        f"({manifest['options']['image_format']}), and what is known of its motion as JSON."
+    )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, greatest = min(numbers, default=0), max(numbers, default=0)
+    return f"{least}" if least == greatest else f"{least} to {greatest}"
+
+
+def _pictures(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    cells = [(row.key, plain(row.source), row.n, _length(row.blur_px)) for row in rows]
+    lead = (
+        f"![Blur, first, middle and last frame of {len(rows)} samples]({SHEET_NAME})\n\n"
+        "From left to right: the blurred image; its first, middle and last frame. From top to bottom:"
+    )
+    return f"{lead}\n\n{_rows(('sample', 'source', 'frames averaged', 'blur, pixels'), cells)}"
+
+
+def _length(pixels: float) -> str:
+    return f"{pixels:.1f}" if math.isfinite(pixels) else ""
+
+
+def _how(manifest: dict, command: str) -> str:
+    typed = f"{fenced(command)}\n\n" if command else ""
+    return (
+        f"## How they were made\n\n{typed}With blursynth {manifest['tool_version']}; fingerprint "
+        f"(sha256 of options and sources) `{manifest['fingerprint']}`."
+    )
+
+
+def _options(options: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Those that were given or have a default, by name."""
+    for name, value in sorted(options.items()):
+        if isinstance(value, dict):
+            yield from _options(value, f"{name}.")
+        elif value is not None:
+            yield plain(prefix + name), plain(value)
+
+
+def _statistics(manifest: dict) -> Iterator[tuple[str, ...]]:
+    for name, text in QUANTITIES.items():
+        if one := manifest["statistics"].get(name):
+            values = (one["sum"] / one["count"], one["min"], one["max"])
+            yield plain(name), *(f"{value:.3g}" for value in values), text
+
+
+def _sources(manifest: dict, indexes: Sequence[ShardIndex]) -> str:
+    names = list(dict.fromkeys(source for index in indexes for source in index.sources))
+    listed = [f"- {plain(name)}" for name in names[:LISTED]]
+    if more := len(names) - len(listed):
+        listed.append(f"- and {more:,} more; `manifest.json` lists all with their digests")
+    whole = len(manifest["sources"])
+    lead = f"## Sources\n\n{len(names):,} of the data set's {whole:,} gave these samples."
+    return "\n\n".join([lead, *(["\n".join(listed)] if listed else [])])
+
+
+def _failures(failures: Sequence[Sequence[str]]) -> str:
+    """Those of the whole data set."""
+    lines = [f"- {plain(source)}: {plain(reason)}" for source, reason in failures[:LISTED]]
+    if more := len(failures) - len(lines):
+        lines.append(f"- and {more:,} more; `manifest.json` lists all")
+    return "\n".join(["Left out of the data set, in whole or in part:", "", *lines]) if lines else ""
+
+
+def _licence(licence: str) -> str:
+    said = f"Licence of these data: {plain(licence)}." if licence else (
+        "The licence of these data is not stated."
+    )
+    return f"## Licence\n\n{said} The licences of the sources apply to what was made of them."
+
+
+def _reading(manifest: dict) -> str:
+    name, tars = manifest["data_set"], [shard["tar"] for shard in manifest["shards"]]
+    first, last = (tar.removesuffix(".tar").rpartition("-")[2] for tar in (tars[0], tars[-1]))
+    numbers = first if first == last else f"{{{first}..{last}}}"
+    shell = f"blursynth verify {name}/\nblurvid train --shards {name}/"
+    url = f"{name}-{manifest['split']}-{numbers}.tar"
+    python = (
+        "import webdataset\n\n"
+        f'samples = webdataset.WebDataset("{url}", shardshuffle=False).decode("rgb8")'
+    )
+    return f"## How to read them\n\n{fenced(shell)}\n\n{fenced(python, 'python')}"
+
+
+def _table(title: str, head: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
+    rows = list(rows)
+    return f"## {title}\n\n{_rows(head, rows)}" if rows else ""
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
