@@ -128,12 +128,12 @@ def _ends_and_middle(tar: Path, entry: IndexedSample) -> Sample:
 
 
 def contact_sheet(rows: Sequence[Row]) -> np.ndarray:
-    """(H, W, 3) uint8: blur | first | middle | last, a row for each; large pictures made smaller."""
+    """(H, W, 3) uint8: blur | first | middle | last, a row for each; large ones made smaller."""
     lines = [np.hstack([_framed(picture) for picture in row.pictures]) for row in rows]
     width = max(line.shape[1] for line in lines)
-    grown = [np.pad(line, ((0, 0), (0, width - line.shape[1]), (0, 0)), constant_values=WHITE)
-             for line in lines]
-    return np.vstack(grown)
+    gaps = [((0, 0), (0, width - line.shape[1]), (0, 0)) for line in lines]
+    padded = zip(lines, gaps, strict=True)
+    return np.vstack([np.pad(line, gap, constant_values=WHITE) for line, gap in padded])
 
 
 def _framed(picture: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ def _framed(picture: np.ndarray) -> np.ndarray:
 def card_text(
     manifest: dict, indexes: Sequence[ShardIndex], rows: Sequence[Row], *, command: str, licence: str
 ) -> str:
-    """The Markdown of a split's README. manifest: `run` in it is not looked at."""
+    """The Markdown of a split's README. manifest: but for `run`, which differs from run to run."""
     parts = [
         _front_matter(manifest, licence),
         _what(manifest, indexes),
@@ -233,7 +233,7 @@ def _pictures(rows: Sequence[Row]) -> str:
     cells = [(row.key, plain(row.source), row.n, _length(row.blur_px)) for row in rows]
     lead = (
         f"![Blur, first, middle and last frame of {len(rows)} samples]({SHEET_NAME})\n\n"
-        "From left to right: the blurred image; its first, middle and last frame. From top to bottom:"
+        "From left to right: the blurred image; its first, middle and last frame. From the top:"
     )
     return f"{lead}\n\n{_rows(('sample', 'source', 'frames averaged', 'blur, pixels'), cells)}"
 
@@ -281,7 +281,8 @@ def _failures(failures: Sequence[Sequence[str]]) -> str:
     lines = [f"- {plain(source)}: {plain(reason)}" for source, reason in failures[:LISTED]]
     if more := len(failures) - len(lines):
         lines.append(f"- and {more:,} more; `manifest.json` lists all")
-    return "\n".join(["Left out of the data set, in whole or in part:", "", *lines]) if lines else ""
+    lead = "Left out of the data set, in whole or in part:"
+    return "\n".join([lead, "", *lines]) if lines else ""
 
 
 def _licence(licence: str) -> str:

@@ -57,7 +57,9 @@ def export_data_sets(
     """Writes finished, intact data sets to a new file; the number of samples. Each shard is
     verified before it is read; ValueError where anything is wrong or the file is there already."""
     if path.exists():
-        raise ValueError(f"expected a new file at {path}, found one there; remove it, or name another")
+        raise ValueError(
+            f"expected a new file at {path}, found one there; remove it, or name another"
+        )
     _refuse_unfit(data_sets)
     done = 0
     with new_file(path) as (file, check):

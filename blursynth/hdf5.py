@@ -25,7 +25,7 @@ from .schema import MAX_MEMBER_BYTES, MAX_META_BYTES, IndexedSample, Sample
 
 FORMAT, VERSION = "blursynth export", 1
 LIBRARY = ("v108", "v108")  # what every HDF5 library of 1.8 and later reads, so any MATLAB
-GZIP = {"compression": "gzip", "compression_opts": 4}  # no shuffle: a byte has nothing to shuffle
+GZIP = {"compression": "gzip", "compression_opts": 1}  # 4: 1 % smaller; shuffle: for wider numbers
 FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE}
 COMPACT_ATTRIBUTES = 64
 MARK = "json:"
@@ -65,8 +65,8 @@ class _Disk(io.FileIO):
 
     def write(self, data) -> int:
         """All of the data; nothing more once a write has failed."""
-        left = memoryview(data).cast("B")
         try:
+            left = memoryview(data).cast("B")
             while len(left) and not self._failure:
                 left = left[super().write(left) :]
         except BaseException as error:
@@ -235,7 +235,7 @@ def _attribute(group: h5py.Group, name: str) -> tuple[Any, int]:
     stored = group.attrs.get_id(name)
     text = h5py.check_string_dtype(stored.dtype)
     is_text = text is not None and text.length is None and stored.shape == ()
-    count = prod(stored.shape)
+    count = prod(stored.shape or ())
     if not is_text and (stored.dtype not in NUMBERS.values() or count > MAX_META_BYTES):
         raise ValueError(
             f"expected `{name}` to be a text or numbers, found {stored.dtype}, {stored.shape}"

@@ -16,9 +16,9 @@ from . import params
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def export_shards(shards: Path, file: Path) -> None:
     """Reads the data sets below SHARDS, verifies each shard, and writes them to the new HDF5 file
-    FILE: /<data set>/<split>/<key>/ with blur (H, W, 3) and frames (m, H, W, 3), uint8 RGB, an image
-    a chunk, gzip; the metadata are attributes of their names. `blursynth import` gives the same
-    shards back, byte by byte. In Python and in MATLAB (which turns the axes around):
+    FILE: /<data set>/<split>/<key>/ with blur (H, W, 3) and frames (m, H, W, 3), uint8 RGB, an
+    image a chunk, gzip; the metadata are attributes of their names. `blursynth import` gives the
+    same shards back, byte by byte. In Python, and in MATLAB (which turns the axes around):
 
     \b
     sample = h5py.File("set.h5")["panorama/train/KEY"]

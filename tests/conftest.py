@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def make_sample(key: str = "clip-0123456789abcdef-000000", *, m: int = 3, side=(
         "crop_xywh": [0, 0, width, height],
     }
     return Sample(key, np.rint(frames.mean(0)).astype(np.uint8), frames, meta)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 1 MB, and a function that makes it larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only, where the machine allows it")
+    try:
+        yield disk, lambda: subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 # --- the two programs as they are typed ---
