@@ -157,7 +157,11 @@ def running(command: Callable) -> Callable:
         jobs,
         click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
         click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
-        click.option("--licence", default="", help="Of the data; stands in README.md. [not stated]"),
+        click.option(
+            "--licence",
+            default="",
+            help="Of the data, for README.md; a split that is finished keeps its own. [not stated]",
+        ),
     ]
     return _gathered(command, options, "run", _run_options)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from blursynth import export, verify
+from blursynth import export, exported, verify
 
 from . import params
 
@@ -45,9 +45,9 @@ def import_shards(file: Path, shards: Path) -> None:
 
     Example:  blursynth import set.h5 shards/
     """
-    total, data_sets = export.count_exported(file)
+    total, data_sets = exported.count_samples(file)
     with params.progress(total, "samples") as on_progress:
-        written = export.import_data_sets(file, shards, on_progress=on_progress)
+        written = exported.import_data_sets(file, shards, on_progress=on_progress)
     click.echo(f"{shards}: {_count(written, data_sets)}")
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from blursynth import card, generate, schema
+from blursynth import card, generate, schema, sheet
 from blursynth.sources import SHEET_NAME
 
 from ..conftest import make_picture, write_image
@@ -37,7 +37,7 @@ def manifest_of(**changed):
 
 
 def index_of(sources=("s0", "s1"), samples=4):
-    members = {name: (512, 9) for name in schema.member_names(7, "png")}
+    members = dict.fromkeys(schema.member_names(7, "png"), (512, 9))
     entries = tuple(schema.IndexedSample(f"k{k}", members) for k in range(samples))
     texts = dict.fromkeys(schema.INDEX_TEXTS, "x")
     return schema.ShardIndex(
@@ -72,7 +72,7 @@ def test_the_time_of_the_run_is_not_in_it():
 
 
 def test_no_name_of_a_source_breaks_a_line_a_table_or_the_code():
-    row = card.Row("k0", NASTY, 7, float("nan"), ())
+    row = sheet.Row("k0", NASTY, 7, float("nan"), ())
     failures = [[NASTY, "it is\ndamaged | `badly`"]]
     text = text_of(manifest_of(failures=failures), sources=[NASTY], rows=[row], command=NASTY)
     assert {len(cells) for cells in rows_of(text)[:3]} == {4}
@@ -138,7 +138,7 @@ def test_samples_are_spread_evenly_each_once(sizes):
     starts = np.cumsum([0, *sizes])
     numbers = [
         int(starts[next(i for i, one in enumerate(indexes) if one is shard)]) + int(entry.key[1:])
-        for shard, entry in card.spread(indexes, 6)
+        for shard, entry in sheet.spread(indexes, 6)
     ]
     assert numbers == sorted(set(numbers)) and len(numbers) == min(6, sum(sizes))
     gaps = np.diff([-sum(sizes) / 12, *numbers])
@@ -148,11 +148,11 @@ def test_samples_are_spread_evenly_each_once(sizes):
 def test_a_row_is_blur_first_middle_last_and_large_pictures_are_made_smaller():
     shades = [np.full((24, 32, 3), value, np.uint8) for value in (10, 20, 30, 40)]
     large = [np.full((400, 200, 3), 50, np.uint8)] * 4
-    sheet = card.contact_sheet([card.Row("a", "s", 7, 1.0, tuple(shades)),
-                                card.Row("b", "s", 7, 1.0, tuple(large))])  # fmt: skip
-    assert sheet.shape == (32 + 200, 4 * 104, 3)
-    assert [sheet[16, 4 + 40 * k + 16, 0] for k in range(4)] == [10, 20, 30, 40]
-    assert sheet[32 + 100, 52, 0] == 50 and sheet[16, 4 * 40 + 9, 0] == 255
+    rows = [sheet.Row("k", "s", 7, 1.0, tuple(pictures)) for pictures in (shades, large)]
+    image = sheet.contact_sheet(rows)
+    assert image.shape == (32 + 200, 4 * 104, 3)
+    assert [image[16, 4 + 40 * k + 16, 0] for k in range(4)] == [10, 20, 30, 40]
+    assert image[32 + 100, 52, 0] == 50 and image[16, 4 * 40 + 9, 0] == 255
 
 
 # --- beside the shards -------------------------------------------------------------------------
@@ -188,10 +188,13 @@ def test_the_same_command_gives_the_same_card(made, blursynth):
 
 def test_the_sheet_shows_what_the_shards_hold(made):
     folder, _ = made
-    sheet = cv2.imread(str(folder / "test" / SHEET_NAME), cv2.IMREAD_COLOR_RGB)
+    image = cv2.imread(str(folder / "test" / SHEET_NAME), cv2.IMREAD_COLOR_RGB)
     path = folder / "test/panorama-test-000000.tar"
-    index, data = schema.decode_index(path.with_suffix(".json").read_bytes(), "x"), path.read_bytes()
-    assert sheet.shape == (len(index.samples) * 24, 4 * 24, 3)
+    index, data = (
+        schema.decode_index(path.with_suffix(".json").read_bytes(), "x"),
+        path.read_bytes(),
+    )
+    assert image.shape == (len(index.samples) * 24, 4 * 24, 3)
     for row, entry in enumerate(index.samples):
         members = {name: data[at : at + size] for name, (at, size) in entry.members.items()}
         sample = schema.decode_sample(entry.key, members)
@@ -199,7 +202,7 @@ def test_the_sheet_shows_what_the_shards_hold(made):
         shown = [sample.blur, *sample.frames[[0, m // 2, m - 1]]]
         for column, picture in enumerate(shown):
             top, left = 24 * row + 4, 24 * column + 4
-            assert np.array_equal(sheet[top : top + 16, left : left + 16], picture)
+            assert np.array_equal(image[top : top + 16, left : left + 16], picture)
         assert entry.key in (folder / "test/README.md").read_text()
 
 
@@ -217,9 +220,10 @@ def test_the_lines_for_the_shell_are_true(made, blursynth, monkeypatch):
     monkeypatch.chdir(folder.parent)
     code, out, _ = blursynth("verify", "panorama/", "--jobs", 1)
     assert code == 0 and "intact" in out
-    assert "blursynth verify panorama/\nblurvid train --shards panorama/" in (
-        folder / "train/README.md"
-    ).read_text()
+    assert (
+        "blursynth verify panorama/\nblurvid train --shards panorama/"
+        in (folder / "train/README.md").read_text()
+    )
 
 
 def test_a_sheet_below_src_is_no_source(blursynth, tmp_path):

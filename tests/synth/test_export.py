@@ -15,6 +15,7 @@ import pytest
 
 from blurcli import synth
 from blursynth import export, files, hdf5, schema, verify
+from blursynth.exported import import_data_sets
 from blursynth.manifest import DIGESTS_NAME
 from blurvid import index
 
@@ -33,8 +34,25 @@ def made(tmp_path_factory):
     write_scene(src / "gopro/test/GOPR0003_11_00", seed=3, frames=5)
     (src / "sun360" / "broken.png").write_bytes(b"no picture")
     for kind in KINDS[:4]:
-        make("panorama", "--src", src / "sun360", "--out", out, "--name", kind, "--format", kind,
-             "--size", 16, "--per-panorama", 2, "--samples-per-shard", 3, "--frames", "all")
+        make(
+            "panorama",
+            "--src",
+            src / "sun360",
+            "--out",
+            out,
+            "--name",
+            kind,
+            "--format",
+            kind,
+            "--size",
+            16,
+            "--per-panorama",
+            2,
+            "--samples-per-shard",
+            3,
+            "--frames",
+            "all",
+        )
     make("gopro", "--src", src / "gopro", "--out", out, "--n", 3, "--crop", 24,
          "--samples-per-shard", 2)  # fmt: skip
     return out
@@ -54,7 +72,7 @@ def exported(made, tmp_path_factory):
 @pytest.fixture(scope="module")
 def back(exported, tmp_path_factory):
     out = tmp_path_factory.mktemp("back")
-    export.import_data_sets(exported, out)
+    import_data_sets(exported, out)
     return out
 
 
@@ -112,7 +130,9 @@ def test_the_same_data_give_the_same_file_at_any_time(made, exported, tmp_path):
     assert filecmp.cmp(exported, tmp_path / "again.h5", shallow=False)
 
 
-@pytest.mark.parametrize("kind, kept", [("png", False), ("webp", False), ("npy", False), ("jpg", True)])
+@pytest.mark.parametrize(
+    "kind, kept", [("png", False), ("webp", False), ("npy", False), ("jpg", True)]
+)
 def test_bytes_are_kept_beside_the_pixels_only_where_they_do_not_follow(exported, kind, kept):
     with h5py.File(exported) as file:
         names = [n for key, group in file[f"{kind}/test"].items() if "." not in key for n in group]
@@ -127,7 +147,7 @@ def test_shards_that_another_encoder_wrote_come_back_too(monkeypatch, tmp_path):
         make("panorama", "--src", tmp_path / "src", "--out", tmp_path / "made", "--size", 16,
              "--per-panorama", 2)  # fmt: skip
     export.export_data_sets(verify.find_data_sets(tmp_path / "made"), tmp_path / "set.h5")
-    export.import_data_sets(tmp_path / "set.h5", tmp_path / "back")
+    import_data_sets(tmp_path / "set.h5", tmp_path / "back")
     assert tree(tmp_path / "back") == tree(tmp_path / "made")
     with h5py.File(tmp_path / "set.h5") as file:
         train = file["panorama/train"]
@@ -139,7 +159,7 @@ def test_an_import_by_another_encoder_is_refused_and_leaves_no_shard(
 ):
     monkeypatch.setitem(schema._CV2_PARAMETERS, "png", [])
     with pytest.raises(ValueError, match="gopro-train-000000.tar would not be the tar that was"):
-        export.import_data_sets(exported, tmp_path)
+        import_data_sets(exported, tmp_path)
     assert not list(tmp_path.rglob("*.tar")) and not list(tmp_path.rglob("*.partial"))
 
 
@@ -240,10 +260,10 @@ def test_an_import_goes_on_where_it_was_stopped(made, exported, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export.import_data_sets(exported, tmp_path, on_progress=stop)
+        import_data_sets(exported, tmp_path, on_progress=stop)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.tar")}
     assert before and not list(tmp_path.rglob("*.partial"))
-    assert export.import_data_sets(exported, tmp_path) == 4 * 8 + 8
+    assert import_data_sets(exported, tmp_path) == 4 * 8 + 8
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert tree(tmp_path) == tree(made)
 
@@ -313,37 +333,37 @@ def test_folders_that_hold_something_else_are_refused(made, exported, tmp_path):
     (tmp_path / "a/gopro").mkdir(parents=True)
     (tmp_path / "a/gopro/thesis.tex").write_text("x")
     with pytest.raises(ValueError, match="thesis.tex.*choose another folder"):
-        export.import_data_sets(exported, tmp_path / "a")
+        import_data_sets(exported, tmp_path / "a")
     (tmp_path / "b/gopro").mkdir(parents=True)
     (tmp_path / "b/gopro/plan.json").write_bytes(tree(made)["png/plan.json"])
     with pytest.raises(ValueError, match="b/gopro, found another one; choose another folder"):
-        export.import_data_sets(exported, tmp_path / "b")
-    with files.held_alone(tmp_path / "c/gopro"):
-        with pytest.raises(ValueError, match="found another run at work there"):
-            export.import_data_sets(exported, tmp_path / "c")
+        import_data_sets(exported, tmp_path / "b")
+    alone = files.held_alone(tmp_path / "c/gopro")
+    with alone, pytest.raises(ValueError, match="found another run at work there"):
+        import_data_sets(exported, tmp_path / "c")
     assert not list(tmp_path.rglob("*.tar"))
 
 
 def test_a_shard_of_the_same_name_that_is_another_one_is_refused(made, exported, tmp_path):
-    export.import_data_sets(exported, tmp_path)
+    import_data_sets(exported, tmp_path)
     path = tmp_path / "gopro/train/gopro-train-000000.json"
     path.write_bytes(path.read_bytes().replace(b'"failures": []', b'"failures": [["a", "b"]]'))
     with pytest.raises(ValueError, match="found another one; remove it with its index"):
-        export.import_data_sets(exported, tmp_path)
+        import_data_sets(exported, tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"thesis", bytes(10_000)])
 def test_what_is_no_hdf5_is_refused(tmp_path, data):
     (tmp_path / "set.h5").write_bytes(data)
     with pytest.raises(ValueError, match="expected an HDF5 file that `blursynth export` wrote"):
-        export.import_data_sets(tmp_path / "set.h5", tmp_path / "out")
+        import_data_sets(tmp_path / "set.h5", tmp_path / "out")
 
 
 def test_a_file_that_is_cut_short_is_refused(exported, tmp_path):
     data = exported.read_bytes()
     (tmp_path / "set.h5").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="set.h5 is damaged"):
-        export.import_data_sets(tmp_path / "set.h5", tmp_path / "out")
+        import_data_sets(tmp_path / "set.h5", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -405,7 +425,10 @@ DAMAGES = {
     ),
     "another filter": (
         lambda f: replaced(
-            sample_of(f), "blur", data=np.ones((24, 24, 3), "u1"), chunks=(24, 24, 3),
+            sample_of(f),
+            "blur",
+            data=np.ones((24, 24, 3), "u1"),
+            chunks=(24, 24, 3),
             compression="lzf",
         ),
         "another filter",
@@ -417,18 +440,23 @@ DAMAGES = {
         "in chunks of",
     ),
     "bytes without end": (
-        lambda f: replaced(f["gopro"], "plan.json", shape=(1 << 40,), dtype="u1", chunks=(1 << 20,)),
+        lambda f: replaced(
+            f["gopro"], "plan.json", shape=(1 << 40,), dtype="u1", chunks=(1 << 20,)
+        ),
         "at most 268435456 bytes",
     ),
     "an empty plan": (
-        lambda f: replaced(f["gopro"], "plan.json", shape=(0,), dtype="u1"), "plan.json: it is dam"
+        lambda f: replaced(f["gopro"], "plan.json", shape=(0,), dtype="u1"),
+        "plan.json: it is dam",
     ),
     "another pixel": (
-        lambda f: sample_of(f)["blur"].write_direct(np.zeros((24, 24, 3), "u1")), "would not be the"
+        lambda f: sample_of(f)["blur"].write_direct(np.zeros((24, 24, 3), "u1")),
+        "would not be the",
     ),
     "a soft link": (lambda f: linked(f, h5py.SoftLink("/gopro/train")), "a link to elsewhere"),
     "a link outside": (
-        lambda f: linked(f, h5py.ExternalLink("/etc/passwd", "/")), "a link to elsewhere"
+        lambda f: linked(f, h5py.ExternalLink("/etc/passwd", "/")),
+        "a link to elsewhere",
     ),
     "a folder above": (lambda f: f.move("gopro", ".."), "of letters, digits"),
     "another name": (lambda f: f.move("gopro", "other"), "expected indexes of shards in /other"),
@@ -437,17 +465,21 @@ DAMAGES = {
         "expected `source` to be a text or numbers",
     ),
     "numbers without end": (
-        lambda f: sample_of(f).attrs.create("times", np.zeros(1 << 21)), "to be a text or numbers"
+        lambda f: sample_of(f).attrs.create("times", np.zeros(1 << 21)),
+        "to be a text or numbers",
     ),
     "a text without end": (
-        lambda f: sample_of(f).attrs.create("source", "x" * (1 << 21)), "1048576 bytes of metadata"
+        lambda f: sample_of(f).attrs.create("source", "x" * (1 << 21)),
+        "1048576 bytes of metadata",
     ),
     "nothing": (
-        lambda f: sample_of(f).attrs.create("source", h5py.Empty("f8")), "to hold something"
+        lambda f: sample_of(f).attrs.create("source", h5py.Empty("f8")),
+        "to hold something",
     ),
     "no JSON": (lambda f: sample_of(f).attrs.create("source", "json:[[["), "expected JSON after"),
     "deep JSON": (
-        lambda f: sample_of(f).attrs.create("source", "json:" + "[" * 60_000), "expected JSON after"
+        lambda f: sample_of(f).attrs.create("source", "json:" + "[" * 60_000),
+        "expected JSON after",
     ),
     "metadata that lack n": (lambda f: sample_of(f).attrs.__delitem__("n"), "metadata lacks n"),
     "another manifest": (
@@ -455,11 +487,10 @@ DAMAGES = {
         "indexes are not those",
     ),
     "other options": (
-        lambda f: rewritten(f, lambda told: told["options"].update(seed=7)), "fingerprint is not"
+        lambda f: rewritten(f, lambda told: told["options"].update(seed=7)),
+        "fingerprint is not",
     ),
-    "no shards": (
-        lambda f: rewritten(f, lambda told: told.update(shards="none")), "it is damaged"
-    ),
+    "no shards": (lambda f: rewritten(f, lambda told: told.update(shards="none")), "it is damaged"),
 }
 
 
@@ -471,7 +502,7 @@ def test_what_is_not_as_it_was_written_is_refused(made, tmp_path, damage):
     with h5py.File(path, "r+", libver=hdf5.LIBRARY) as file:
         change(file)
     with pytest.raises(ValueError, match=words):
-        export.import_data_sets(path, tmp_path / "out")
+        import_data_sets(path, tmp_path / "out")
     written = {p.name for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert not [name for name in written if "test" in name or name.endswith(".partial")]
     assert sorted(p.name for p in tmp_path.iterdir()) in (["out", "set.h5"], ["set.h5"])
