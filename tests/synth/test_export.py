@@ -1,6 +1,7 @@
 """Laws of the HDF5 file: the same bytes there and back, and nothing in it is trusted."""
 
 import filecmp
+import hashlib
 import io
 import json
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 from blurcli import synth
 from blursynth import export, files, hdf5, schema, verify
 from blursynth.exported import import_data_sets
-from blursynth.manifest import DIGESTS_NAME
+from blursynth.manifest import DIGESTS_NAME, encode_manifest, listed_shard
 from blurvid import index
 
 from ..conftest import make_picture, make_sample, write_image, write_scene
@@ -317,6 +319,31 @@ def test_a_data_set_that_is_not_finished_is_refused(made, tmp_path, lost, words)
         export.export_data_sets(verify.find_data_sets(tmp_path), tmp_path / "set.h5")
 
 
+def test_two_data_sets_of_one_name_are_refused(made, tmp_path):
+    for folder in ("a", "b"):
+        shutil.copytree(made / "png", tmp_path / folder / "png")
+    with pytest.raises(ValueError, match="found two named png"):
+        export.export_data_sets(verify.find_data_sets(tmp_path), tmp_path / "set.h5")
+
+
+def test_a_key_that_stands_for_two_samples_is_refused(made, tmp_path):
+    """The first shard stands there again as the second one, and the manifest says so."""
+    train = tmp_path / "png/train"
+    shutil.copytree(made / "png", tmp_path / "png")
+    first, second = (train / f"png-train-00000{k}.json" for k in range(2))
+    index = schema.decode_index(first.read_bytes(), "x")
+    again = replace(index, tar=second.with_suffix(".tar").name)
+    second.write_bytes(schema.encode_index(again))
+    shutil.copy(first.with_suffix(".tar"), second.with_suffix(".tar"))
+    told = json.loads((train / "manifest.json").read_bytes())
+    told.pop("sha256")
+    told["shards"][1] = listed_shard(second, again)
+    told["totals"] = {n: sum(s[n] for s in told["shards"]) for n in ("samples", "bytes")}
+    (train / "manifest.json").write_bytes(encode_manifest(told))
+    with pytest.raises(ValueError, match="000001.tar, png-.*: the same key is in another shard"):
+        export.export_data_sets(verify.find_data_sets(tmp_path), tmp_path / "set.h5")
+
+
 def test_a_file_that_is_there_is_left_alone(made, tmp_path):
     (tmp_path / "set.h5").write_text("thesis")
     with pytest.raises(ValueError, match="found one there; remove it, or name another"):
@@ -390,9 +417,30 @@ def rewritten(file, change):
     told = json.loads(bytes(file["gopro/test/manifest.json"][:]))
     change(told)
     told.pop("sha256")
-    data = verify.encode_manifest(told)
+    data = encode_manifest(told)
     replaced(file["gopro/test"], "manifest.json", data=np.frombuffer(data, np.uint8),
              chunks=(len(data),))  # fmt: skip
+
+
+def other_options(told):
+    told["options"]["seed"] = 7
+    shaping = {name: told[name] for name in verify.SHAPING}
+    told["fingerprint"] = hashlib.sha256(schema.encode_json(shaping)).hexdigest()
+
+
+def swapped(file):
+    """The two shards of a split in each other's place, which the manifest is told too."""
+    group, names = file["gopro/test"], [f"gopro-test-00000{k}.json" for k in range(2)]
+    data = [group[name][:] for name in reversed(names)]
+    for name, one in zip(names, data, strict=True):
+        replaced(group, name, data=one, chunks=one.shape)
+
+    def change(told):
+        digests = [shard["index_sha256"] for shard in told["shards"]]
+        for shard, digest in zip(told["shards"], reversed(digests), strict=True):
+            shard["index_sha256"] = digest
+
+    rewritten(file, change)
 
 
 ABSURD = {"shape": (10**6, 8192, 8192, 3), "dtype": "u1", "chunks": (1, 8192, 8192, 3)}
@@ -489,6 +537,18 @@ DAMAGES = {
     "other options": (
         lambda f: rewritten(f, lambda told: told["options"].update(seed=7)),
         "fingerprint is not",
+    ),
+    "another plan": (lambda f: rewritten(f, other_options), "tells other data than plan.json"),
+    "shards in each other's place": (swapped, "it is the index of another shard"),
+    "metadata twice": (
+        lambda f: hdf5.put_file(sample_of(f), "meta.json", b"{}"),
+        "expected the metadata as attributes alone",
+    ),
+    "other bytes beside the pixels": (
+        lambda f: hdf5.put_file(
+            sample_of(f), "blur.png", schema.encode_image(np.zeros((24, 24, 3), np.uint8))
+        ),
+        "member blur.png: its bytes are not those of its pixels",
     ),
     "no shards": (lambda f: rewritten(f, lambda told: told.update(shards="none")), "it is damaged"),
 }
