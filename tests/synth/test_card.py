@@ -145,6 +145,11 @@ def test_samples_are_spread_evenly_each_once(sizes):
     assert not numbers or gaps.max() <= sum(sizes) / len(numbers) + 1
 
 
+def test_of_501_samples_those_in_the_middle_of_each_sixth_are_shown():
+    chosen = sheet.spread([index_of(samples=501)], 6)
+    assert [entry.key for _, entry in chosen] == ["k41", "k125", "k208", "k292", "k375", "k459"]
+
+
 def test_a_row_is_blur_first_middle_last_and_large_pictures_are_made_smaller():
     shades = [np.full((24, 32, 3), value, np.uint8) for value in (10, 20, 30, 40)]
     large = [np.full((400, 200, 3), 50, np.uint8)] * 4

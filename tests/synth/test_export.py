@@ -328,9 +328,9 @@ def test_two_data_sets_of_one_name_are_refused(made, tmp_path):
 
 def test_a_key_that_stands_for_two_samples_is_refused(made, tmp_path):
     """The first shard stands there again as the second one, and the manifest says so."""
-    train = tmp_path / "png/train"
-    shutil.copytree(made / "png", tmp_path / "png")
-    first, second = (train / f"png-train-00000{k}.json" for k in range(2))
+    train = tmp_path / "gopro/train"
+    shutil.copytree(made / "gopro", tmp_path / "gopro")
+    first, second = (train / f"gopro-train-00000{k}.json" for k in range(2))
     index = schema.decode_index(first.read_bytes(), "x")
     again = replace(index, tar=second.with_suffix(".tar").name)
     second.write_bytes(schema.encode_index(again))
@@ -340,7 +340,7 @@ def test_a_key_that_stands_for_two_samples_is_refused(made, tmp_path):
     told["shards"][1] = listed_shard(second, again)
     told["totals"] = {n: sum(s[n] for s in told["shards"]) for n in ("samples", "bytes")}
     (train / "manifest.json").write_bytes(encode_manifest(told))
-    with pytest.raises(ValueError, match="000001.tar, png-.*: the same key is in another shard"):
+    with pytest.raises(ValueError, match="000001.tar, gopro-.*: the same key is in another shard"):
         export.export_data_sets(verify.find_data_sets(tmp_path), tmp_path / "set.h5")
 
 
@@ -546,7 +546,7 @@ DAMAGES = {
     ),
     "other bytes beside the pixels": (
         lambda f: hdf5.put_file(
-            sample_of(f), "blur.png", schema.encode_image(np.zeros((24, 24, 3), np.uint8))
+            sample_of(f), "blur.png", schema.encode_image(np.zeros((24, 24, 3), np.uint8), "png")
         ),
         "member blur.png: its bytes are not those of its pixels",
     ),
