@@ -89,8 +89,9 @@ def card_text(
 
 def plain(text: object) -> str:
     """In one line, so that Markdown takes it for what it is, in a table too."""
-    line = "".join(c if c.isprintable() else " " for c in str(text))
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", line)
+    line = "".join(c if c.isprintable() else " " for c in str(text)).strip()
+    line = re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", line)
+    return re.sub(r"^(\d*)([-+=.)])(?!\w)", r"\1\\\2", line)  # what would begin a list
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -16,11 +16,7 @@ import h5py
 from .card import CARD_NAMES
 from .hdf5 import new_file, new_group, put_file, put_sample
 from .manifest import MANIFEST_NAME, PLAN_NAME
-from .schema import (
-    ShardIndex,
-    decode_index,
-    encode_sample,
-)
+from .schema import ShardIndex, decode_index, encode_sample
 from .verify import DataSet, Split
 from .verify_shard import read_sample, read_shard
 

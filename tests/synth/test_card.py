@@ -81,6 +81,14 @@ def test_no_name_of_a_source_breaks_a_line_a_table_or_the_code():
     assert f"\n```\n{NASTY}\n```\n" in text
 
 
+@pytest.mark.parametrize(
+    "name, safe",
+    [("- x", r"\- x"), ("12. x", r"12\. x"), ("    x", "x"), ("1.5", "1.5"), ("---", r"\---")],
+)
+def test_no_name_begins_a_list_or_a_block(name, safe):
+    assert card.plain(name) == safe
+
+
 def test_a_fence_is_longer_than_any_in_the_text():
     assert card.fenced("a ```` b") == "`````\na ```` b\n`````"
     assert card.fenced("a") == "```\na\n```"
