@@ -114,7 +114,7 @@ def _open_split(group: h5py.Group, folder: Path, plan: dict) -> _Exported:
         raise ValueError(f"{group.name}/{MANIFEST_NAME}: it tells other data than {PLAN_NAME}")
     files = sorted({n for n in group if "." in n} - {MANIFEST_NAME, *CARD_NAMES})
     digests = {n: hashlib.sha256(file_in(group, n)).hexdigest() for n in files}
-    listed = {Path(s["tar"]).stem + ".json": s["index_sha256"] for s in manifest["shards"]}
+    listed = {Path(str(s["tar"])).stem + ".json": s["index_sha256"] for s in manifest["shards"]}
     if digests != listed:
         raise ValueError(f"{group.name}: its indexes are not those that its manifest lists")
     shards = tuple(_place(name, group, folder) for name in files)

@@ -133,6 +133,7 @@ class RunOptions:
 
     @property
     def card(self) -> dict[str, str]:
+        """What `write_card` is told of the run."""
         return {"command": self.command, "licence": self.licence}
 
 
@@ -192,9 +193,7 @@ def _generate(
     seconds = time.monotonic() - began
     if waiting or not all(manifest_path(plan, split).exists() for split in splits_of(plan)):
         facts = run_facts(made, seconds)
-        write_manifests(
-            plan, tally.done, failures=tally.failures, facts=facts, card=run.card
-        )
+        write_manifests(plan, tally.done, failures=tally.failures, facts=facts, card=run.card)
     if not any(index.samples for index in tally.done.values()):
         raise RunStopped(f"no source gave a sample; the first: {_first(tally.failures)}")
     indexes = tuple(tally.done[shard.name] for shard in plan.shards)

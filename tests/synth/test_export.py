@@ -534,6 +534,14 @@ DAMAGES = {
         lambda f: rewritten(f, lambda told: told["shards"][0].update(tar="../../x.tar")),
         "indexes are not those",
     ),
+    "a number for a tar": (
+        lambda f: rewritten(f, lambda told: told["shards"][0].update(tar=5)),
+        "indexes are not those",
+    ),
+    "no digests": (
+        lambda f: rewritten(f, lambda told: told["shards"][0].pop("index_sha256")),
+        "set.h5 is damaged",
+    ),
     "other options": (
         lambda f: rewritten(f, lambda told: told["options"].update(seed=7)),
         "fingerprint is not",
