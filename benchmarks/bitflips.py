@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from blursynth import generate, making, plan, procedural, sources, spec, verify
+from blursynth.card import CARD_NAMES
 
 
 def main() -> None:
@@ -72,7 +73,8 @@ def faults_in(root: Path) -> tuple[verify.Fault, ...]:
 def drawn_flips(root: Path, count: int, seed: int):
     """(kind of place, file, position, what the byte is xored with)."""
     rng = np.random.default_rng(seed)
-    places = [place for path in sorted(root.rglob("*.*")) for place in places_of(path)]
+    paths = sorted(path for path in root.rglob("*.*") if path.name not in CARD_NAMES)
+    places = [place for path in paths for place in places_of(path)]
     sizes = np.array([stop - start for *_, start, stop in places])
     kinds = sorted({kind for kind, *_ in places})
     for number in range(count):

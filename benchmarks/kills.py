@@ -5,8 +5,8 @@
 Each time a run is killed once to three times, each at a moment drawn from the length of an
 undisturbed run: by turns the whole process group, the main process alone (its jobs are orphaned),
 and one job. Then the same command runs to its end, and every file must have the bytes of the
-undisturbed run, but for the `run` facts of the manifests and `.digests.json`; and no job of a
-killed run may be there five seconds later.
+undisturbed run, but for the `run` facts of the manifests, the command in the cards (the folder
+differs) and `.digests.json`; and no job of a killed run may be there five seconds later.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -146,13 +147,15 @@ def command_of(process: int) -> bytes:
 
 
 def tree(out: Path) -> dict[str, object]:
-    """Every file by its place; of manifests only what must not differ."""
+    """Every file by its place; of manifests and cards only what must not differ."""
     found: dict[str, object] = {}
     for path in sorted(p for p in out.rglob("*") if p.is_file() and p.name != ".digests.json"):
         data: object = path.read_bytes()
         if path.name == "manifest.json":
             told = json.loads(path.read_bytes())
             data = {name: told[name] for name in told.keys() - {"run", "sha256"}}
+        if path.name == "README.md":
+            data = re.sub(r"(?m)^blursynth (panorama|gopro) .*$", "", path.read_text())
         found[path.relative_to(out).as_posix()] = data
     return found
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import joblib
 
 from . import backends
+from .card import check_licence
 from .files import held, remove_temporaries
 from .making import POLL_SECONDS, Made, Maker, make_shard, make_shard_far
 from .manifest import (
@@ -60,6 +61,7 @@ class RunOptions:
     """What does not shape the data.
 
     jobs: as joblib has it, -1 for all processors. backend, address: see `backends.workers`.
+    command: as it was typed, and licence: of the data, both for the card.
     """
 
     jobs: int = -1
@@ -68,13 +70,11 @@ class RunOptions:
     backend: str = "loky"
     address: str | None = None
     part: Part = Part()
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the work may be done on other machines."""
-        return self.backend != "loky"
+    command: str = ""
+    licence: str = ""
 
     def __post_init__(self) -> None:
+        check_licence(self.licence)
         if self.jobs == 0:
             raise ValueError("expected --jobs of 1 or more, or -1 for all processors, found 0")
         if self.overwrite and not self.part.is_whole:
@@ -82,6 +82,16 @@ class RunOptions:
                 "expected --overwrite without --shards-of, as each part would throw away what the "
                 "others made; remove the data set first"
             )
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the work may be done on other machines."""
+        return self.backend != "loky"
+
+    @property
+    def card(self) -> dict[str, str]:
+        """What `write_card` is told of the run."""
+        return {"command": self.command, "licence": self.licence}
 
 
 @dataclass(frozen=True)
@@ -146,16 +156,16 @@ def _generate(
         len(tally.waiting()),
     )
     if not result.missing:
-        _finish(tally, result, processors)
+        _finish(tally, result, processors, run)
     return result
 
 
-def _finish(tally: Tally, result: RunResult, processors: set[str]) -> None:
-    """The manifests, where something is new or they are not there."""
+def _finish(tally: Tally, result: RunResult, processors: set[str], run: RunOptions) -> None:
+    """The cards and manifests, where something is new or they are not there."""
     plan = tally.plan
     if result.made_samples or not all(manifest_path(plan, s).exists() for s in splits_of(plan)):
         facts = run_facts(result.made_samples, result.seconds, processors or {processor_type()})
-        write_manifests(plan, tally.done, failures=tally.failures, facts=facts)
+        write_manifests(plan, tally.done, failures=tally.failures, facts=facts, card=run.card)
     if not any(index.samples for index in result.indexes):
         raise RunStopped(f"no source gave a sample; the first: {first_of(tally.failures)}")
 

@@ -15,14 +15,15 @@ from importlib.metadata import PackageNotFoundError, version
 
 import cv2
 
+from .card import write_card
 from .files import AnyPath, is_temporary, write_whole
 from .objects import ObjectPath
 from .options import left_out
 from .plan import SPLITS, DataSetPlan
 from .schema import SCHEMA_VERSION, ShardIndex, encode_index, encode_json
 from .shards import Failure, ShardName, merge_statistic
+from .sources import PLAN_NAME
 
-PLAN_NAME = "plan.json"
 MANIFEST_NAME = "manifest.json"
 DIGESTS_NAME = ".digests.json"
 TOOL_VERSION = version("blursynth-blurvid")
@@ -57,15 +58,15 @@ def _remove_all(folder: AnyPath) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse_foreign(folder: AnyPath) -> None:
-    """That `folder` holds nothing but what this program writes."""
+def refuse_foreign(folder: AnyPath, *, instead: str = "--name or --out") -> None:
+    """That `folder` holds nothing but what this program writes. instead: what to choose anew."""
     known = {*SPLITS, PLAN_NAME, DIGESTS_NAME}
     files = list(folder.iterdir()) if folder.exists() else []
     other = sorted(p.name for p in files if p.name not in known and not is_temporary(p))
     if other:
         raise ValueError(
             f"expected a folder for a data set at {folder}, found other files in it "
-            f"({', '.join(other[:3])}); choose another --name or --out"
+            f"({', '.join(other[:3])}); choose another {instead}"
         )
 
 
@@ -155,8 +156,10 @@ def write_manifests(
     *,
     failures: Sequence[Failure],
     facts: dict,
+    card: Mapping[str, str],
 ) -> None:
-    """One for each split. facts: `run_facts`, which are not part of what is fingerprinted."""
+    """One for each split, after its card. facts: `run_facts`, which are not part of what is
+    fingerprinted. card: command and licence, as the card has them."""
     for split in splits_of(plan):
         names = [shard.name for shard in plan.shards if shard.name.split == split]
         statistics: dict = {}
@@ -177,7 +180,9 @@ def write_manifests(
             "notes": list(plan.notes),
             "run": facts,
         }
-        write_whole(manifest_path(plan, split), encode_manifest(manifest))
+        path = manifest_path(plan, split)
+        write_card(path.parent, [done[name] for name in names], manifest, **card)
+        write_whole(path, encode_manifest(manifest))
 
 
 def encode_manifest(manifest: dict) -> bytes:

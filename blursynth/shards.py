@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,20 +86,7 @@ def write_shard(
     name: ShardName, results: Iterable[Sample | Failure], *, fingerprint: str, image_format: str
 ) -> ShardIndex:
     """Writes the tar, then its index, each under its final name only when whole."""
-    from webdataset import TarWriter  # imports torch, which `import blursynth` must not
-
-    contents = Contents()
-    with written_whole(name.tar) as temporary:
-        with (
-            Digested(temporary) as file,
-            TarWriter(file, user=OWNER, group=OWNER, mode=MODE, mtime=0, encoder=False) as writer,
-        ):
-            for sample in _kept(results, contents):
-                members, stored = as_stored(sample, image_format)
-                writer.write({"__key__": sample.key, **members})
-                contents.add(stored)
-        contents.tar_sha256 = file.digest.hexdigest()
-        index = _index_of(temporary, name, contents, fingerprint, image_format)
+    index = write_tar(name, results, fingerprint=fingerprint, image_format=image_format)
     write_whole(name.index, encode_index(index))
     return index
 
@@ -111,6 +98,31 @@ def as_stored(sample: Sample, image_format: str) -> tuple[dict[str, bytes], Samp
     inexact = replace(sample, meta={**sample.meta, "exact_mean": False})
     members = encode_sample(inexact, image_format)
     return members, decode_sample(sample.key, members)
+
+
+def write_tar(
+    name: ShardName,
+    results: Iterable[Sample | Failure],
+    *,
+    fingerprint: str,
+    image_format: str,
+    encode: Callable[[Sample, str], tuple[dict[str, bytes], Sample]] = as_stored,
+) -> ShardIndex:
+    """Writes the tar, which does not exist for any reader until its index is beside it."""
+    from webdataset import TarWriter  # imports torch, which `import blursynth` must not
+
+    contents = Contents()
+    with written_whole(name.tar) as temporary:
+        with (
+            Digested(temporary) as file,
+            TarWriter(file, user=OWNER, group=OWNER, mode=MODE, mtime=0, encoder=False) as writer,
+        ):
+            for sample in _kept(results, contents):
+                members, stored = encode(sample, image_format)
+                writer.write({"__key__": sample.key, **members})
+                contents.add(stored)
+        contents.tar_sha256 = file.digest.hexdigest()
+        return _index_of(temporary, name, contents, fingerprint, image_format)
 
 
 def _kept(results: Iterable[Sample | Failure], contents: Contents) -> Iterator[Sample]:

@@ -26,6 +26,7 @@ PANORAMA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".hdr")
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 HASHING_THREADS = 4
+PLAN_NAME, SHEET_NAME = "plan.json", "contact-sheet.png"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def _existing_folder(src: Path, of_what: str) -> Path:
 
 
 def walk(src: Path, failures: list[Failure]) -> Iterator[Path]:
-    """Files and dangling links below `src`; links to folders are followed, each folder once.
+    """Files and dangling links below `src`; links to folders are followed, each folder once;
+    not the contact sheets of data sets that were made there.
 
     Folders that cannot be opened are added to the failures.
     """
@@ -137,7 +139,13 @@ def walk(src: Path, failures: list[Failure]) -> Iterator[Path]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(f for f in files if not f.startswith(".")):
-            yield Path(root, name)
+            if not _is_made_here(path := Path(root, name)):
+                yield path
+
+
+def _is_made_here(path: Path) -> bool:
+    """That this is the picture beside the shards of a data set, which is never a source."""
+    return path.name == SHEET_NAME and (path.parent.parent / PLAN_NAME).exists()
 
 
 def _unreadable(path: Path) -> str | None:

@@ -192,12 +192,12 @@ def _open(folder: Path, split_folders: list[Path], root: Path) -> DataSet:
     """Its plan and its manifests; where `root` is a split, the plan is not below it."""
     plan, faults = {}, []
     if root not in split_folders:
-        plan, faults = _read_checked(folder / PLAN_NAME, _plan_reasons, root)
+        plan, faults = _read_checked(folder / PLAN_NAME, plan_reasons, root)
     splits = []
     for split_folder in split_folders:
         manifest, path = {}, split_folder / MANIFEST_NAME
         if path.exists():
-            manifest, reasons = _read_checked(path, _manifest_reasons, root)
+            manifest, reasons = _read_checked(path, manifest_reasons, root)
             faults += reasons
         if plan and manifest and any(manifest[name] != plan[name] for name in SHAPING):
             faults.append(Fault(place_of(path, root), f"it tells other data than {PLAN_NAME}"))
@@ -220,13 +220,15 @@ def _read_checked(
     return ({} if reasons else value), [Fault(place_of(path, root), r) for r in reasons]
 
 
-def _plan_reasons(plan: dict, data: bytes) -> Iterator[str]:
+def plan_reasons(plan: dict, data: bytes) -> Iterator[str]:
+    """What is wrong with a plan.json. data: its bytes; KeyError or TypeError where it is none."""
     yield from _shaping_reasons(plan)
     if data != encode_json(plan):
         yield "it is not as it was written"
 
 
-def _manifest_reasons(manifest: dict, data: bytes) -> Iterator[str]:
+def manifest_reasons(manifest: dict, data: bytes) -> Iterator[str]:
+    """What is wrong with a manifest. data: its bytes; KeyError or TypeError where it is none."""
     yield from _shaping_reasons(manifest)
     if data != encode_manifest({k: v for k, v in manifest.items() if k != "sha256"}):
         yield "it is not as it was written (sha256)"

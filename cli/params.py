@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -187,6 +188,20 @@ def noise(command: Callable) -> Callable:
     return _gathered(command, options, "noise", Noise)
 
 
+class Typed(click.Group):
+    """A group of commands that remembers what was typed, as a shell would have it."""
+
+    def make_context(self, info_name, args, parent=None, **extra):
+        typed = shlex.join([self.name, *args])
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta["typed"] = typed
+        return context
+
+
+def _run_options(**values) -> RunOptions:
+    return RunOptions(**values, command=click.get_current_context().meta.get("typed", ""))
+
+
 def running(command: Callable) -> Callable:
     """How the work is done: given to the command as `run`, a RunOptions."""
     options = [
@@ -209,8 +224,13 @@ def running(command: Callable) -> Callable:
         ),
         click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
         click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
+        click.option(
+            "--licence",
+            default="",
+            help="Of the data, for README.md; a split that is finished keeps its own. [not stated]",
+        ),
     ]
-    return _gathered(command, options, "run", RunOptions)
+    return _gathered(command, options, "run", _run_options)
 
 
 def _gathered(command: Callable, options: list, argument: str, make: Callable) -> Callable:

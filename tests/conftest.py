@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-
 from blurcli import synth, vid
+
 from blursynth.schema import SCHEMA_VERSION, Sample
 
 SHARED = Path(os.environ.get("BLUR_SHARED", Path(__file__).parents[2] / "shared"))
@@ -118,7 +120,23 @@ def comparable(found):
     for place in [place for place in found if place.endswith("manifest.json")]:
         told = json.loads(found[place])
         found[place] = {name: told[name] for name in told.keys() - {"run", "sha256"}}
+    for place in [place for place in found if place.endswith("README.md")]:
+        found[place] = re.sub(rb"(?m)^blursynth (panorama|gopro) .*$", b"", found[place])
     return {place: data for place, data in found.items() if not place.endswith(".digests.json")}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 1 MB, and a function that makes it larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only, where the machine allows it")
+    try:
+        yield disk, lambda: subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 # --- the two programs as they are typed ---

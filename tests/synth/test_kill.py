@@ -30,7 +30,9 @@ POINTS = {
     "between a tar and its index": ("after", "panorama-train-000001.tar"),
     "in the middle of an index": ("writing", "panorama-train-000001.json"),
     "between a whole index and its rename": ("before", "panorama-train-000001.json"),
-    "before the manifest": ("before", "manifest.json"),
+    "in the middle of the card": ("writing", "README.md"),
+    "in the middle of its picture": ("writing", "contact-sheet.png"),
+    "between the card and the manifest": ("before", "manifest.json"),
     "between the manifests": ("after", "manifest.json"),
 }
 
@@ -91,8 +93,8 @@ def test_a_run_killed_there_is_finished_by_the_same_command(
     arguments = (*PANORAMA, "--src", src / "sun360", "--out", tmp_path, "--jobs", 1)
     assert driver(POINTS[point], *arguments) == signal.SIGKILL
     before = finished(tmp_path)
-    assert len(before) == {"tar": 1, "index": 1, "manifest": 4}.get(
-        next((word for word in ("tar", "index", "manifest") if word in point), ""), 0
+    assert len(before) == {"tar": 1, "index": 1, "manifest": 4, "card": 4, "picture": 4}.get(
+        next((w for w in ("tar", "index", "manifest", "card", "picture") if w in point), ""), 0
     )
     assert blursynth(*arguments)[0] == 0
     assert tree(tmp_path) == {k: v for k, v in undisturbed.items() if k.startswith("panorama/")}
@@ -254,20 +256,6 @@ def test_a_job_that_is_killed_ends_the_run_with_a_sentence(blursynth, at_work, t
 
 
 # --- a full disk -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of 1 MB, and a function that makes it larger."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a small disk can be mounted by root only, where the machine allows it")
-    try:
-        yield disk, lambda: subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

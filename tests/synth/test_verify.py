@@ -20,6 +20,7 @@ from blursynth import (
     spec,
     verify,
 )
+from blursynth.card import CARD_NAMES
 from blursynth.options import options_from_dict, options_to_dict
 from blursynth.schema import decode_index, encode_index, encode_json
 
@@ -218,7 +219,8 @@ def test_another_spelling_of_the_same_values_is_found(copy):
 
 def test_thirty_random_bytes_are_found(copy):
     rng = np.random.default_rng(1)
-    paths = sorted(p for p in (copy / "shards").rglob("*.*") if p.is_file())
+    files = (p for p in (copy / "shards").rglob("*.*") if p.is_file())
+    paths = sorted(p for p in files if p.name not in CARD_NAMES)
     for _ in range(30):
         path = paths[rng.integers(len(paths))]
         at, change = int(rng.integers(path.stat().st_size)), int(rng.integers(1, 256))

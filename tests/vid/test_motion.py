@@ -11,9 +11,9 @@ from blursynth.panorama import level_of
 from blursynth.rotation import quat_from_euler
 from blursynth.spec import CameraOptions, PanoramaOptions, PanoramaSpec
 from blurvid import motion
-from blurvid.restoration import Restoration
 from blurvid.motion import FTN, IDENTITY, ITN, EndPointErrors
 from blurvid.motion_study import moved_by
+from blurvid.restoration import Restoration
 from blurvid.warp import flow_warp
 
 from ..conftest import make_picture

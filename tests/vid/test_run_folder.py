@@ -1,10 +1,9 @@
 """The pictures of a validation: the blur, and beside it the predictions above the truth."""
 
 import numpy as np
-
-from blurvid.restore import STRIP_GAP
 import pytest
 
+from blurvid.restore import STRIP_GAP
 from blurvid.run_folder import RunFolder, comparison, stacked
 
 
