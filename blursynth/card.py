@@ -177,7 +177,7 @@ def _options(options: dict, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Those that were given or have a default, by name."""
     for name, value in sorted(options.items()):
         if isinstance(value, dict):
-            yield from _options(value, f"{name}.")
+            yield from _options(value, f"{prefix}{name}.")
         elif value is not None:
             yield plain(prefix + name), plain(value)
 

@@ -25,7 +25,7 @@ def manifest_of(**changed):
         "split": "train",
         "tool_version": "0.1.0",
         "fingerprint": "f" * 64,
-        "options": {"n": 7, "image_format": "png", "limit": None, "camera": {"xi": 0.0}},
+        "options": {"n": 7, "image_format": "png", "limit": None, "camera": {"xi": 0.0, "noise": {"read": 0.5}}},
         "options_left_out": {"rotation": {"path": "slerp"}},
         "sources": [[f"s{k}", 1, "0"] for k in range(12)],
         "shards": shards,
@@ -65,6 +65,7 @@ def test_it_says_what_there_is():
     assert [" n ", " 8 ", " 7 ", " 9 ", " frames averaged "] in rows_of(text)
     assert [" camera.xi ", " 0.0 "] in rows_of(text) and "limit" not in text
     assert [" rotation.path ", " slerp "] in rows_of(text)
+    assert [" camera.noise.read ", " 0.5 "] in rows_of(text)
     assert "2 of the data set's 12 gave these samples.\n\n- s0\n- s1\n" in text
     assert 'WebDataset("clip-train-{000000..000001}.tar"' in text
 
