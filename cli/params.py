@@ -23,7 +23,18 @@ from blursynth.schema import FORMATS
 from blursynth.spec import FRAME_CHOICES, Noise
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-FOLDER = click.Path(path_type=Path)
+
+
+class Local(click.Path):
+    """A path on this machine."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, str) and "://" in value:
+            self.fail(f"expected a local folder, found {value}; copy it to this machine first")
+        return super().convert(value, param, ctx)
+
+
+FOLDER = Local(path_type=Path)
 
 
 class Place(click.ParamType):

@@ -12,7 +12,7 @@ from . import params
 
 
 @click.command("info", short_help="What a data set holds.")
-@click.argument("shards", type=click.Path(path_type=Path))
+@click.argument("shards", type=params.FOLDER)
 def show_info(shards: Path) -> None:
     """What the data sets below SHARDS hold: samples, sizes, splits, motion, failures.
 

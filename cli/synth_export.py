@@ -13,7 +13,7 @@ from . import params
 
 @click.command("export", short_help="Data sets to one HDF5 file.")
 @click.argument("shards", type=params.FOLDER)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=params.Local(path_type=Path, dir_okay=False))
 def export_shards(shards: Path, file: Path) -> None:
     """Reads the data sets below SHARDS, verifies each shard, and writes them to the new HDF5 file
     FILE: /<data set>/<split>/<key>/ with blur (H, W, 3) and frames (m, H, W, 3), uint8 RGB, an
@@ -36,7 +36,7 @@ def export_shards(shards: Path, file: Path) -> None:
 
 
 @click.command("import", short_help="The shards of such a file again.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=params.Local(path_type=Path, dir_okay=False))
 @click.argument("shards", type=params.FOLDER)
 def import_shards(file: Path, shards: Path) -> None:
     """Writes the data sets of FILE, which `blursynth export` wrote, below SHARDS: tars, indexes,

@@ -12,7 +12,7 @@ from . import params
 
 
 @click.command("sources", short_help="Procedural panoramas and 240-fps scenes.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--out", type=params.FOLDER, required=True, help="The folder to write.")
 @click.option("--panoramas", default=8, show_default=True, help="How many panoramas.")
 @click.option("--hdr", default=1, show_default=True, help="How many of them as Radiance .hdr.")
 @click.option("--width", default=2048, show_default=True, help="Of the panoramas, in pixels.")

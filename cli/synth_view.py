@@ -15,7 +15,7 @@ from . import params
 @click.argument("shards", type=params.FOLDER)
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=params.Local(dir_okay=False, path_type=Path),
     default="view.html",
     show_default=True,
     help="The page; one that is there is replaced.",
