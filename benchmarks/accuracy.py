@@ -24,7 +24,7 @@ import joblib
 import numpy as np
 from peers import FED, PEERS, pytorch360convert_view, shrunk
 
-from blursynth import plan, rotation
+from blursynth import plan, rotation, sources
 from blursynth.camera import hfov_deg_of
 from blursynth.panorama import load_level
 from blursynth.render import render_sample
@@ -68,7 +68,7 @@ def _view(source: str, number: int, options: PanoramaOptions) -> View:
 
 def _aim(view: View, number: int, hfov_deg: float) -> np.ndarray:
     """(4,) wxyz: where a view across the seam or at a pole looks."""
-    rng = np.random.default_rng([number, int(plan.source_digest(view.spec.source), 16)])
+    rng = np.random.default_rng([number, int(sources.source_digest(view.spec.source), 16)])
     off_centre, pitch, roll = rng.uniform(-1, 1, 3)
     if view.place == "seam":
         return rotation.quat_looking_at(180 + off_centre * hfov_deg / 4, 40 * pitch, 10 * roll)

@@ -20,7 +20,7 @@ from .card import CARD_NAMES
 from .files import held, remove_temporaries, write_whole
 from .hdf5 import file_in, group_in, opened, sample_in
 from .manifest import MANIFEST_NAME, PLAN_NAME, refuse_foreign
-from .plan import SPLITS
+from .packing import SPLITS
 from .schema import (
     META_NAME,
     IndexedSample,

@@ -24,7 +24,8 @@ from .manifest import (
     splits_of,
     write_manifests,
 )
-from .plan import DataSetPlan, ShardPlan
+from .packing import ShardPlan
+from .plan import DataSetPlan
 from .schema import ShardIndex
 from .shards import Failure, finished_index
 from .stopped import RunStopped

@@ -14,15 +14,9 @@ import cv2
 from .files import TEMPORARY_SUFFIX
 from .jobs import begin_job
 from .manifest import package_versions, processor_type
+from .packing import ShardPlan, Take
 from .panorama import load_level
-from .plan import (
-    ShardPlan,
-    Take,
-    noise_generator,
-    panorama_spec,
-    window_spec,
-    window_starts,
-)
+from .plan import noise_generator, panorama_spec, window_spec, window_starts
 from .render import render_sample
 from .schema import Sample, ShardIndex
 from .shards import Failure, write_shard

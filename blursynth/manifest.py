@@ -19,7 +19,8 @@ from .card import write_card
 from .files import AnyPath, is_temporary, write_whole
 from .objects import ObjectPath
 from .options import left_out
-from .plan import SPLITS, DataSetPlan
+from .packing import SPLITS
+from .plan import DataSetPlan
 from .schema import SCHEMA_VERSION, ShardIndex, encode_index, encode_json
 from .shards import Failure, ShardName, merge_statistic
 from .sources import PLAN_NAME

@@ -14,10 +14,10 @@ from .jobs import begin_job
 from .making import PanoramaMaker, WindowMaker
 from .manifest import DIGESTS_NAME, package_versions, processor_type
 from .options import options_from_dict
-from .plan import Take, source_digest
+from .packing import Take
 from .schema import IndexedSample, Sample, ShardIndex, decode_index
 from .shards import Failure, as_stored
-from .sources import Digests, Panorama, Scene, find_panoramas, find_scenes
+from .sources import Digests, Panorama, Scene, find_panoramas, find_scenes, source_digest
 from .verify import DataSet, Fault, Redrawn, Split, place_of
 from .verify_shard import read_sample
 

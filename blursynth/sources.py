@@ -112,6 +112,11 @@ def source_name(path: Path, src: Path) -> str:
     return unicodedata.normalize("NFC", path.relative_to(src).as_posix())
 
 
+def source_digest(name: str) -> str:
+    """Sixteen hex digits of the sha256 of a source's name."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
 def _existing_folder(src: Path, of_what: str) -> Path:
     if not src.is_dir():
         found = "a file" if src.exists() else "no such folder"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .making import progress_file
-from .plan import DataSetPlan, ShardPlan
+from .packing import ShardPlan
+from .plan import DataSetPlan
 from .schema import ShardIndex
 from .shards import Failure, ShardName, finished_index
 from .stopped import RunStopped

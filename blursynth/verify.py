@@ -16,7 +16,7 @@ from pathlib import Path
 import joblib
 
 from .manifest import MANIFEST_NAME, PLAN_NAME, encode_manifest
-from .plan import SPLITS
+from .packing import SPLITS
 from .schema import SCHEMA_VERSION, encode_json
 from .sources import clip_of, walk
 from .verify_shard import ShardReport, read_shard

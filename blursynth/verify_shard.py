@@ -17,7 +17,6 @@ from .files import sha256_of
 from .jobs import begin_job
 from .light import mean_of_frames
 from .manifest import listed_shard
-from .plan import source_digest
 from .schema import (
     META_NAME,
     IndexedSample,
@@ -30,6 +29,7 @@ from .schema import (
     image_format_of,
 )
 from .shards import Contents, member_header
+from .sources import source_digest
 
 Reasons = Iterator[tuple[str, str]]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .plan import source_digest
 from .schema import IndexedSample, ShardIndex, check_index, decode_index
+from .sources import source_digest
 from .verify import Split
 
 UNNAMED = "(sources that no index names)"

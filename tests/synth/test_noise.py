@@ -6,7 +6,7 @@ from math import erf
 import numpy as np
 import pytest
 
-from blursynth import making, plan, render
+from blursynth import making, packing, plan, render
 from blursynth.light import RESPONSES, decode_codes, mean_of_frames, noisy, srgb_to_linear
 from blursynth.panorama import level_of
 from blursynth.sources import Digests, find_panoramas, find_scenes
@@ -115,7 +115,7 @@ def samples(sun360, gopro, tmp_path):
         else:
             (source, *_), _ = find_scenes(gopro, Digests(tmp_path / "digests.json"))
             maker = making.WindowMaker("d", options)
-        return {s.key: s for s in maker.samples(plan.Take(source, numbers))}
+        return {s.key: s for s in maker.samples(packing.Take(source, numbers))}
 
     return made
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blursynth import plan, rotation
+from blursynth import packing, plan, rotation
 from blursynth.sources import Panorama, Scene, clip_of
 from blursynth.spec import (
     CameraOptions,
@@ -143,7 +143,7 @@ def test_cutting_out_of_a_larger_render_keeps_focal_length_and_principal_point()
 
 @pytest.mark.parametrize("count, tested", [(1, 0), (2, 1), (5, 1), (14, 2), (100, 11)])
 def test_eleven_percent_and_at_least_one_source_are_for_the_test(count, tested):
-    split = plan.split_by_hash([str(k) for k in range(count)], 0.11)
+    split = packing.split_by_hash([str(k) for k in range(count)], 0.11)
     assert sum(side == "test" for side in split.values()) == tested
 
 
@@ -168,9 +168,9 @@ def test_one_panorama_larger_than_a_shard_is_a_shard():
 
 def test_folders_that_say_train_and_test_rule():
     names = ["train/GOPR0001_11_00", "test/GOPR0001_12_00", "test/GOPR0002_11_00"]
-    split = plan.split_sources([scene(n) for n in names], 0.11, group_of=clip_of)
+    split = packing.split_sources([scene(n) for n in names], 0.11, group_of=clip_of)
     assert list(split.values()) == ["train", "test", "test"]
-    assert plan.shared_clips(split) == ["GOPR0001"]
+    assert packing.shared_clips(split) == ["GOPR0001"]
 
 
 def test_folders_rule_for_panoramas_too():
@@ -181,13 +181,13 @@ def test_folders_rule_for_panoramas_too():
 
 def test_scenes_of_one_clip_stay_together():
     scenes = [scene(f"GOPR{clip:04d}_11_{part:02d}") for clip in range(9) for part in range(4)]
-    split = plan.split_sources(scenes, 0.11, group_of=clip_of)
-    assert plan.shared_clips(split) == []
+    split = packing.split_sources(scenes, 0.11, group_of=clip_of)
+    assert packing.shared_clips(split) == []
     assert {clip_of(s) for s, side in split.items() if side == "test"}
 
 
 def test_a_lone_clip_is_all_training():
-    assert plan.split_sources([scene("walk.mp4")], 0.11, group_of=clip_of) == {"walk.mp4": "train"}
+    assert packing.split_sources([scene("walk.mp4")], 0.11, group_of=clip_of) == {"walk.mp4": "train"}
 
 
 # --- windows ---------------------------------------------------------------------------------
