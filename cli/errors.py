@@ -19,7 +19,9 @@ from blursynth.files import DISK_FULL
 from blursynth.stopped import RunStopped
 from blurvid.stopped import TrainingStopped, Unreachable
 
-STOPPED, MISTAKE, INTERRUPTED = 1, 2, 130
+from .programs import INTERRUPTED
+
+STOPPED, MISTAKE = 1, 2
 
 
 def run(group: click.Group) -> None:
