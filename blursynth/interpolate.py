@@ -40,21 +40,21 @@ def between(first: np.ndarray, last: np.ndarray, times: Sequence[float]) -> np.n
     from the first, what was just uncovered from the last, what lies outside of one from the other.
     Exchanging the images and turning the times to 1 - t gives the same frames, but for rounding.
 
-    Both flows are sharpened at the edges of what moves. A pixel is hidden where they then
-    contradict each other, with a tolerance that grows with them (Sundaram et al. 2010), and moves
-    like that side of it to which fewer edges lead. A motion holds at a time if it leads to where
-    the same motion starts; first come those of pixels that both images show. Where none holds,
-    both images count, by the combination of both searched flows that Jiang et al. 2018 take.
+    Both flows are sharpened at the edges of what moves. A pixel is hidden where they then do not
+    lead back to it, with a tolerance that grows with them (after Sundaram et al. 2010); it moves
+    like that side of it which no edge divides from it. A motion holds at a time if what starts with
+    it gets there; motions of what both images show come first. Where none holds, both images count,
+    by the combination of both searched flows that Jiang et al. 2018 take.
     """
     one, other = _views(first, last)
     return np.stack([_frame(one, other, t) for t in np.asarray(times, np.float32)])
 
 
 class _View(NamedTuple):
-    """One of two images, (H, W, 3) uint8, and what leads from it to the other.
+    """One of two images, (H, W, 3) uint8, and what leads from it to the other, all (H, W).
 
     searched, flow: as found, and mended. hidden: 1 or 0, uint8. crowd: the share of hidden pixels
-    around each, float32. All (H, W).
+    of 21 x 21 around each, float32: large where nothing is covered, but no flow was found.
     """
 
     image: np.ndarray
@@ -68,10 +68,8 @@ def _views(first: np.ndarray, last: np.ndarray) -> tuple[_View, _View]:
     greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, last)]
     forth, back = _searched(*greys), _searched(*greys[::-1])
     sharp = [_sharpened(forth, *greys), _sharpened(back, *greys[::-1])]
-    return (
-        _view(first, greys[0], forth, *sharp),
-        _view(last, greys[1], back, *sharp[::-1]),
-    )
+    one = _view(first, greys[0], forth, *sharp)
+    return one, _view(last, greys[1], back, *sharp[::-1])
 
 
 def _searched(grey: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -98,7 +96,8 @@ def _large(grey: np.ndarray) -> np.ndarray:
 
 
 def _sharpened(flow: np.ndarray, grey: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Each pixel takes, of its own flow and those BESIDE it, the one that matches best."""
+    """Each pixel takes, of its own flow and the four BESIDE it, the one that matches best: searched
+    flows reach over the edges of what moves."""
     height, width = flow.shape
     sharp, least = flow.copy(), _mismatch(flow, grey, other)
     wide = _complex(cv2.copyMakeBorder(_real(flow), *(BESIDE,) * 4, cv2.BORDER_REPLICATE))
@@ -134,9 +133,10 @@ def _hidden(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 def _filled(flow: np.ndarray, hidden: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """Each hidden pixel takes the flow of a seen one, that to which the least change of grey leads
-    of all at WAYS from it: the background's, not that of what covers it."""
-    far, (y, x) = WAYS[-1], np.nonzero(hidden)
+    """Each hidden pixel takes the flow of a seen one: of those at WAYS from it that to which grey
+    changes least on the way. So it is the background's, not that of what covers it."""
+    y, x = np.nonzero(hidden)
+    far = WAYS[-1]
     row = flow.shape[1] + 2 * far
     here = (y + far) * row + x + far
     source, least = here.copy(), np.full(len(here), NOWHERE / 2, np.float32)

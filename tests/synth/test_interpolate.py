@@ -185,7 +185,7 @@ def zones_psnr(scene):
 
 @pytest.mark.parametrize("scene", OCCLUSIONS.values(), ids=OCCLUSIONS)
 def test_what_is_covered_or_uncovered_looks_as_behind_what_moves(scene, monkeypatch):
-    """And clearly less so where nothing is ever held to be hidden, and weights are those of time."""
+    """And clearly less so if nothing is held to be hidden, and all weights are those of time."""
     aware = zones_psnr(scene)
     monkeypatch.setattr(interpolate, "_hidden", lambda flow, _: np.zeros(flow.shape, bool))
     for aware_db, blind_db in zip(aware, zones_psnr(scene), strict=True):
