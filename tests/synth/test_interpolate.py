@@ -1,10 +1,12 @@
 """Laws of frames between frames: known motion, time, occlusion, borders, real clips."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import pytest
 
-from blursynth import plan, windows
+from blursynth import interpolate, plan, windows
 from blursynth.interpolate import MARGIN, between, interleaved
 from blursynth.light import mean_of_frames
 from blursynth.sources import Digests, find_scenes
@@ -69,6 +71,9 @@ def test_reversed_time_gives_the_same_frames_reversed():
     times = np.array([0.125, 0.25, 0.5, 0.75])
     forwards, backwards = between(first, last, times), between(last, first, 1 - times)
     assert np.array_equal(forwards, backwards)
+    first, last = (occlusion_at(k, *OCCLUSIONS["several"]) for k in (0, 1))
+    forwards, backwards = between(first, last, times), between(last, first, 1 - times)
+    assert np.array_equal(forwards, backwards)
     window = [shifted(picture, (3 * k, k)) for k in range(3)]
     one, other = (list(interleaved(frames, 3)) for frames in (window, window[::-1]))
     assert np.array_equal(one, other[::-1])
@@ -78,6 +83,14 @@ def test_reversed_time_gives_the_same_frames_reversed():
 def test_what_stands_still_stays_exactly_itself(size_hw):
     frame = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
     assert all(np.array_equal(found, frame) for found in between(frame, frame, [0.2, 0.5]))
+
+
+@pytest.mark.parametrize("size_hw", [(48, 64), (17, 23), (1, 1), (3, 40)])
+def test_pictures_without_anything_in_common_are_reversed_exactly_too(size_hw):
+    random = np.random.default_rng(1)
+    first, last = random.integers(0, 256, (2, *size_hw, 3), dtype=np.uint8)
+    forwards, backwards = between(first, last, [0.25, 0.5]), between(last, first, [0.75, 0.5])
+    assert forwards.shape == (2, *size_hw, 3) and np.array_equal(forwards, backwards)
 
 
 def test_interleaved_frames_are_evenly_spaced_in_time_and_keep_the_real_ones():
@@ -104,6 +117,108 @@ def test_an_occluder_is_better_moved_than_blended(move_xy):
     blended = (first.astype(float) + last) / 2
     (found,) = between(first, last, [0.5])
     assert psnr(found, truth) > psnr(blended, truth) + 6
+
+
+class Square(NamedTuple):
+    """At (x, y) in the first image, in pixels; it moves by move_xy until the last."""
+
+    xywh: tuple[int, int, int, int]
+    move_xy: tuple[int, int]
+
+
+WHERE = (90, 60, 70, 70)
+OCCLUSIONS = {  # how far the background moves, and what moves over it, nearest last
+    "slow": ((0, 0), [Square(WHERE, (8, 0))]),
+    "diagonal": ((0, 0), [Square(WHERE, (-12, 8))]),
+    "fast": ((0, 0), [Square(WHERE, (24, 0))]),
+    "over what moves too": ((-8, 4), [Square(WHERE, (8, 0))]),
+    "standing over what passes behind": ((12, -4), [Square(WHERE, (0, 0))]),
+    "thin": ((0, 0), [Square((100, 30, 8, 130), (8, 0))]),
+    "a post before a panning camera": ((12, 0), [Square((100, 30, 16, 130), (0, 0))]),
+    "several": (
+        (4, -4),
+        [
+            Square((40, 36, 50, 40), (12, 4)),
+            Square((150, 40, 60, 50), (-8, 4)),
+            Square((90, 110, 60, 50), (4, -12)),
+        ],
+    ),
+}
+
+
+def squares_at(t, squares, shift_xy=(0, 0)):
+    """Where squares are at a time, (200, 260) bool; all shifted by whole pixels."""
+    there = np.zeros((200, 260), bool)
+    for (x, y, w, h), (right, down) in squares:
+        left, top = x + round(right * t) + shift_xy[0], y + round(down * t) + shift_xy[1]
+        there[top : top + h, left : left + w] = True
+    return there
+
+
+def occlusion_at(t, move_xy, squares):
+    """Squares, bright, over a dark background; all textured. At t, moves must be whole pixels."""
+    x, y = (40 - round(move * t) for move in move_xy)
+    picture = texture(280, 340, 5, 0, 170)[y : y + 200, x : x + 260].astype(np.uint8)
+    for seed, square in enumerate(squares, 6):
+        skin = texture(*square.xywh[:1:-1], seed, 90, 255)
+        picture[squares_at(t, [square])] = skin.reshape(-1, 3)
+    return picture
+
+
+def in_one_image(t, move_xy, squares):
+    """Background that is seen at t but of both images only in the first, or only in the last: two
+    (200, 260) bool."""
+    to_first, to_last = ([round(move * by) for move in move_xy] for by in (t, t - 1))
+    here = squares_at(t, squares)
+    at_first, at_last = squares_at(0, squares, to_first), squares_at(1, squares, to_last)
+    return ~here & at_last & ~at_first, ~here & at_first & ~at_last
+
+
+def zones_psnr(scene):
+    """Of what is about to be covered, and of what was just uncovered, at three times together."""
+    times = (0.25, 0.5, 0.75)
+    found = between(occlusion_at(0, *scene), occlusion_at(1, *scene), times)
+    truths = [occlusion_at(t, *scene) for t in times]
+    zones = np.array([in_one_image(t, *scene) for t in times])
+    return [psnr(found[zones[:, k]], np.array(truths)[zones[:, k]]) for k in (0, 1)]
+
+
+@pytest.mark.parametrize("scene", OCCLUSIONS.values(), ids=OCCLUSIONS)
+def test_what_is_covered_or_uncovered_looks_as_behind_what_moves(scene, monkeypatch):
+    """And clearly less so if nothing is held to be hidden, and all weights are those of time."""
+    aware = zones_psnr(scene)
+    monkeypatch.setattr(interpolate, "_hidden", lambda flow, _: np.zeros(flow.shape, bool))
+    for aware_db, blind_db in zip(aware, zones_psnr(scene), strict=True):
+        assert aware_db > 27 and aware_db > blind_db + 2
+
+
+def dyed(picture, reds):
+    """Grey but for the reds, (H, W): red stands 60 levels above blue where they are 1."""
+    grey = np.clip(picture.mean(axis=2, keepdims=True), 30, 225)
+    return np.rint(grey + reds[..., None] * [30, 0, -30]).astype(np.uint8)
+
+
+def reds_of(picture):
+    return (picture[..., 0].astype(float) - picture[..., 2]) / 60
+
+
+@pytest.mark.parametrize("scene", OCCLUSIONS.values(), ids=OCCLUSIONS)
+@pytest.mark.parametrize("t", [0.25, 0.5, 0.75])
+def test_what_only_one_image_shows_is_taken_from_it_alone(scene, t):
+    """The other has red squares there, which by weights of time would shine through."""
+    first, last = (dyed(occlusion_at(k, *scene), squares_at(k, scene[1])) for k in (0, 1))
+    (found,) = between(first, last, [t])
+    for zone in in_one_image(t, *scene):
+        assert abs(reds_of(found[zone]).mean()) < 0.02
+
+
+@pytest.mark.parametrize("t", [0.25, 0.5, 0.75])
+def test_where_nothing_is_found_again_both_images_count(t):
+    """One picture is red, another one, in which nothing of it is left, is not."""
+    pictures = [texture(120, 170, seed) for seed in (9, 10)]
+    red, grey = (dyed(p, np.full((120, 170), k)) for p, k in zip(pictures, (1, 0), strict=True))
+    reds = reds_of(between(red, grey, [t])[0])
+    assert (np.abs(reds - (1 - t)) < 0.1).mean() > 0.85
 
 
 def test_what_has_left_the_picture_is_taken_from_the_other_image():
