@@ -29,6 +29,7 @@ demo: install
 	$(BIN)/blursynth panorama --src $(DEMO)/sources/sun360 --out $(DEMO)/shards --samples-per-shard 64
 	$(BIN)/blursynth gopro --src $(DEMO)/sources/gopro --out $(DEMO)/shards --n 7 --crop 128
 	$(BIN)/blursynth info $(DEMO)/shards
+	$(BIN)/blursynth view $(DEMO)/shards --out $(DEMO)/view.html
 	$(BIN)/blurvid train --shards $(DEMO)/shards --out $(DEMO)/run \
 	    --width 8 --crop 64 --steps 120 --lr 1e-3 --order canonical --validate-every 60 --validate-samples 6
 	$(BIN)/blurvid evaluate --checkpoint $(DEMO)/run/best.safetensors --shards $(DEMO)/shards \
@@ -40,6 +41,7 @@ demo: install
 	@echo
 	@echo "Look at:"
 	@ls -d $(DEMO)/sources/sun360/*.jpg | head -n 1
+	@ls $(DEMO)/view.html $(DEMO)/shards/*/train/contact-sheet.png
 	@ls -d $(DEMO)/run/samples/*.png | tail -n 1
 	@ls $(DEMO)/evaluation/*.txt
 	@find $(DEMO)/restored -name '*.png' -o -name '*.webp' -o -name '*.gif' | sort
