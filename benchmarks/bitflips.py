@@ -73,7 +73,8 @@ def faults_in(root: Path) -> tuple[verify.Fault, ...]:
 def drawn_flips(root: Path, count: int, seed: int):
     """(kind of place, file, position, what the byte is xored with)."""
     rng = np.random.default_rng(seed)
-    paths = sorted(path for path in root.rglob("*.*") if path.name not in CARD_NAMES)
+    files = (path for path in root.rglob("[!.]*.*") if path.is_file())
+    paths = sorted(path for path in files if path.name not in CARD_NAMES)
     places = [place for path in paths for place in places_of(path)]
     sizes = np.array([stop - start for *_, start, stop in places])
     kinds = sorted({kind for kind, *_ in places})

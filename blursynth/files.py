@@ -7,16 +7,18 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from .objects import ObjectPath
 
 AnyPath = Path | ObjectPath
 TEMPORARY_SUFFIX = ".partial"
+SCRATCH = "blursynth-put-"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -48,9 +50,20 @@ def written_whole(path: AnyPath) -> Iterator[Path]:
 
 @contextmanager
 def _put_whole(place: ObjectPath) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="blursynth-") as folder:
+    """By way of a folder for temporary files, as no store takes a part of an object."""
+    _remove_left_behind()
+    with TemporaryDirectory(prefix=SCRATCH) as folder, held(Path(folder)):
         yield Path(folder, place.name)
         place.put(Path(folder, place.name))
+
+
+def _remove_left_behind() -> None:
+    """Such folders with something in them which no process holds: theirs was killed."""
+    for folder in Path(gettempdir()).glob(f"{SCRATCH}*"):
+        with suppress(OSError, ValueError):
+            if any(folder.iterdir()):
+                with held(folder):
+                    shutil.rmtree(folder)
 
 
 @contextmanager
@@ -92,6 +105,21 @@ def held(folder: AnyPath, *, alone: bool = True) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         _lock(handle, folder, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def one_after_the_other(path: AnyPath) -> Iterator[None]:
+    """Waits until no other process is in such a block for the file `path`, which is there."""
+    if isinstance(path, ObjectPath):
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # where the file system knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

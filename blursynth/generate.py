@@ -13,13 +13,13 @@ import joblib
 
 from . import backends
 from .card import check_licence
-from .files import held, remove_temporaries
-from .making import POLL_SECONDS, Made, Maker, make_shard, make_shard_far
+from .files import held, one_after_the_other, remove_temporaries
+from .machines import UNKNOWN, leave_facts, machines_of
+from .making import POLL_SECONDS, Made, Maker, make_shard, make_shard_far, what_makes_bytes
 from .manifest import (
+    PLAN_NAME,
     manifest_path,
-    package_versions,
     prepare_folder,
-    processor_type,
     run_facts,
     splits_of,
     write_manifests,
@@ -123,6 +123,7 @@ def generate(
     more sources fail than `max_failures` (default: 10 % of them, at least 3) or none gives a sample.
     """
     began = time.monotonic()
+    backends.check(run.backend, run.address)
     with held(plan.folder, alone=run.part.is_whole):
         prepare_folder(plan, overwrite=run.overwrite)
         if run.part.is_whole:
@@ -131,7 +132,7 @@ def generate(
         try:
             return _generate(tally, maker, run, began, on_progress)
         finally:
-            if run.part.is_whole or not tally.waiting():
+            if run.part.is_whole:
                 remove_temporaries(plan.folder)
 
 
@@ -144,9 +145,12 @@ def _generate(
 ) -> RunResult:
     plan, mine = tally.plan, run.part.of(tally.plan.shards)
     tally.add_finished(plan.shards)
+    if tally.done and not machines_of(plan.folder):
+        leave_facts(plan.folder, UNKNOWN)
     waiting = tally.waiting(mine)
     with _reporting(lambda: on_progress(tally.samples_so_far(mine))):
-        processors = _make(waiting, maker, tally, run) if waiting else set()
+        if waiting:
+            _make(waiting, maker, tally, run)
     tally.add_finished(tally.waiting())
     made = sum(len(tally.done[shard.name].samples) for shard in waiting)
     result = RunResult(
@@ -157,35 +161,32 @@ def _generate(
         len(tally.waiting()),
     )
     if not result.missing:
-        _finish(tally, result, processors, run)
+        with one_after_the_other(plan.folder / PLAN_NAME):
+            _finish(tally, result, run)
     return result
 
 
-def _finish(tally: Tally, result: RunResult, processors: set[str], run: RunOptions) -> None:
+def _finish(tally: Tally, result: RunResult, run: RunOptions) -> None:
     """The cards and manifests, where something is new or they are not there."""
     plan = tally.plan
     if result.made_samples or not all(manifest_path(plan, s).exists() for s in splits_of(plan)):
-        facts = run_facts(result.made_samples, result.seconds, processors or {processor_type()})
+        facts = run_facts(result.made_samples, result.seconds, machines_of(plan.folder))
         write_manifests(plan, tally.done, failures=tally.failures, facts=facts, card=run.card)
+    remove_temporaries(plan.folder)
     if not any(index.samples for index in result.indexes):
         raise RunStopped(f"no source gave a sample; the first: {first_of(tally.failures)}")
 
 
-def _make(
-    waiting: Sequence[ShardPlan], maker: Maker, tally: Tally, run: RunOptions
-) -> set[str]:
-    """Makes these shards and adds them to the tally. Returns the types of the processors."""
-    processors = set()
+def _make(waiting: Sequence[ShardPlan], maker: Maker, tally: Tally, run: RunOptions) -> None:
+    """Makes these shards and adds them to the tally."""
     with (
         backends.workers(run.backend, jobs=run.jobs, address=run.address) as do,
         closing(do(_tasks(waiting, maker, tally.plan, run.is_far))) as results,
     ):
-        for made in results:
+        for number, index in results:
             if run.is_far:
-                _refuse_unseen(waiting[made.number], tally.plan.fingerprint)
-            processors.add(made.processor)
-            tally.add(waiting[made.number], made.index)
-    return processors
+                _refuse_unseen(waiting[number], tally.plan.fingerprint)
+            tally.add(waiting[number], index)
 
 
 def _tasks(
@@ -195,7 +196,7 @@ def _tasks(
     named = {"fingerprint": plan.fingerprint, "image_format": plan.options["image_format"]}
     task = joblib.delayed(make_shard)
     if is_far:
-        task, named = joblib.delayed(make_shard_far), {**named, "versions": package_versions()}
+        task, named = joblib.delayed(make_shard_far), {**named, "made_by": what_makes_bytes()}
     return [task(k, _anywhere(shard), maker, **named) for k, shard in enumerate(waiting)]
 
 

@@ -13,13 +13,13 @@ import cv2
 
 from .files import TEMPORARY_SUFFIX
 from .jobs import begin_job
-from .manifest import package_versions, processor_type
+from .machines import code_digest, leave_facts, package_versions
 from .packing import ShardPlan, Take
 from .panorama import load_level
 from .plan import noise_generator, panorama_spec, window_spec, window_starts
 from .render import render_sample
 from .schema import Sample, ShardIndex
-from .shards import Failure, write_shard
+from .shards import Failure, finished_index, write_shard
 from .spec import PanoramaOptions, VideoOptions
 from .stopped import RunStopped
 from .windows import window_samples
@@ -62,13 +62,7 @@ class WindowMaker:
 Maker = PanoramaMaker | WindowMaker
 
 
-@dataclass(frozen=True)
-class Made:
-    """A shard that is done, and the type of the processor that made it."""
-
-    number: int
-    index: ShardIndex
-    processor: str
+Made = tuple[int, ShardIndex]
 
 
 def make_shard(
@@ -76,28 +70,35 @@ def make_shard(
 ) -> Made:
     """One joblib task: a shard from its sources, one after the other. number: given back."""
     begin_job()
+    leave_facts(shard.name.tar.parent.parent)
     progress = progress_file(shard)
     results = _counted(_results(shard, maker), progress)
     try:
         index = write_shard(
             shard.name, results, fingerprint=fingerprint, image_format=image_format
         )
-        return Made(number, index, processor_type())
+        return number, index
     finally:
         if progress:
             progress.unlink(missing_ok=True)
 
 
-def make_shard_far(
-    number: int, shard: ShardPlan, maker: Maker, *, versions: dict[str, str | None], **named: str
-) -> Made:
-    """The same on a worker, which may be another machine.
+def what_makes_bytes() -> dict[str, str | None]:
+    """What must be the same on every worker: the packages, and this one's own code."""
+    return {**package_versions(), "blursynth": code_digest()[:16]}
 
-    versions: of the packages where the run began; RunStopped where they are others here, as the
-    bytes would be too, and where this machine does not see the sources.
+
+def make_shard_far(
+    number: int, shard: ShardPlan, maker: Maker, *, made_by: dict[str, str | None], **named: str
+) -> Made:
+    """The same on a worker, which may be another machine, and be asked for a shard that one which
+    was lost had finished.
+
+    made_by: `what_makes_bytes` where the run began; RunStopped where that is another here, and where
+    this machine does not see the sources.
     """
-    here, host = package_versions(), socket.gethostname()
-    for package, expected in versions.items():
+    here, host = what_makes_bytes(), socket.gethostname()
+    for package, expected in made_by.items():
         if here[package] != expected:
             raise RunStopped(
                 f"expected {package} {expected} on every worker, as where the run began, found "
@@ -109,6 +110,8 @@ def make_shard_far(
                 f"expected every worker to see the sources at the same path, found no "
                 f"{take.source.path} on {host}"
             )
+    if index := finished_index(shard.name, named["fingerprint"]):
+        return number, index
     return make_shard(number, shard, maker, **named)
 
 

@@ -10,13 +10,12 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 
-import cv2
-
-from .card import write_card
+from .card import CARD_NAME, write_card
 from .files import AnyPath, is_temporary, write_whole
+from .machines import are_facts, together
 from .objects import ObjectPath
 from .options import left_out
 from .packing import SPLITS
@@ -28,7 +27,6 @@ from .sources import PLAN_NAME
 MANIFEST_NAME = "manifest.json"
 DIGESTS_NAME = ".digests.json"
 TOOL_VERSION = version("blursynth-blurvid")
-PACKAGES = ("numpy", "numpy-quaternion", "webdataset", "joblib")
 
 
 def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
@@ -39,6 +37,8 @@ def prepare_folder(plan: DataSetPlan, *, overwrite: bool) -> None:
         refuse_foreign(plan.folder)
         for split in SPLITS:
             _remove_all(plan.folder / split)
+        for facts in [one for one in plan.folder.iterdir() if are_facts(one)]:
+            facts.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
     if not path.exists():
         refuse_foreign(plan.folder)
@@ -63,7 +63,8 @@ def refuse_foreign(folder: AnyPath, *, instead: str = "--name or --out") -> None
     """That `folder` holds nothing but what this program writes. instead: what to choose anew."""
     known = {*SPLITS, PLAN_NAME, DIGESTS_NAME}
     files = list(folder.iterdir()) if folder.exists() else []
-    other = sorted(p.name for p in files if p.name not in known and not is_temporary(p))
+    ours = (p for p in files if p.name in known or is_temporary(p) or are_facts(p))
+    other = sorted({p.name for p in files} - {p.name for p in ours})
     if other:
         raise ValueError(
             f"expected a folder for a data set at {folder}, found other files in it "
@@ -160,30 +161,49 @@ def write_manifests(
     card: Mapping[str, str],
 ) -> None:
     """One for each split, after its card. facts: `run_facts`, which are not part of what is
-    fingerprinted. card: command and licence, as the card has them."""
+    fingerprinted. card: command and licence, as the card has them.
+
+    A split that is told already as it is keeps its card, which may have been edited.
+    """
     for split in splits_of(plan):
-        names = [shard.name for shard in plan.shards if shard.name.split == split]
-        statistics: dict = {}
-        for name in names:
-            for quantity, value in done[name].statistics.items():
-                merge_statistic(statistics, quantity, value)
-        listed = [listed_shard(done[name]) for name in names]
-        manifest = {
-            **_described(plan),
-            "tool_version": TOOL_VERSION,
-            "data_set": plan.options["name"],
-            "options_left_out": left_out(plan.kind, plan.options),
-            "split": split,
-            "shards": listed,
-            "totals": {name: sum(s[name] for s in listed) for name in ("samples", "bytes")},
-            "statistics": statistics,
-            "failures": [[f.source, f.reason] for f in failures],
-            "notes": list(plan.notes),
-            "run": facts,
-        }
+        indexes = [done[shard.name] for shard in plan.shards if shard.name.split == split]
+        told = _told(plan, split, indexes, failures)
         path = manifest_path(plan, split)
-        write_card(path.parent, [done[name] for name in names], manifest, **card)
-        write_whole(path, encode_manifest(manifest))
+        if not (path.exists() and (path.parent / CARD_NAME).exists() and _tells(path, told)):
+            write_card(path.parent, indexes, told, **card)
+        write_whole(path, encode_manifest({**told, "run": facts}))
+
+
+def _told(
+    plan: DataSetPlan, split: str, indexes: Sequence[ShardIndex], failures: Sequence[Failure]
+) -> dict:
+    """A manifest but for what may differ between two runs."""
+    statistics: dict = {}
+    for index in indexes:
+        for quantity, value in index.statistics.items():
+            merge_statistic(statistics, quantity, value)
+    listed = [listed_shard(index) for index in indexes]
+    return {
+        **_described(plan),
+        "tool_version": TOOL_VERSION,
+        "data_set": plan.options["name"],
+        "options_left_out": left_out(plan.kind, plan.options),
+        "split": split,
+        "shards": listed,
+        "totals": {name: sum(s[name] for s in listed) for name in ("samples", "bytes")},
+        "statistics": statistics,
+        "failures": [[f.source, f.reason] for f in failures],
+        "notes": list(plan.notes),
+    }
+
+
+def _tells(path: AnyPath, told: dict) -> bool:
+    """Whether a manifest says this."""
+    try:
+        found = json.loads(path.read_bytes())
+        return encode_json({name: found[name] for name in told}) == encode_json(told)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def encode_manifest(manifest: dict) -> bytes:
@@ -203,32 +223,12 @@ def listed_shard(index: ShardIndex) -> dict:
     }
 
 
-def run_facts(made: int, seconds: float, processors: Iterable[str]) -> dict:
-    """What may differ between two runs that make the same bytes. processors: their types."""
+def run_facts(made: int, seconds: float, machines: Sequence[dict]) -> dict:
+    """What may differ between two runs that make the same bytes. machines: those that made them."""
+    facts = together(machines)
     return {
-        "versions": package_versions(),
-        "machine": {
-            "processor": " and ".join(sorted(set(processors))),
-            "system": platform.platform(),
-        },
+        "versions": facts["versions"],
+        "machine": {"processor": facts["processor"], "system": platform.platform()},
         "seconds": round(seconds, 3),
         "samples_per_second": round(made / seconds, 3),
     }
-
-
-def processor_type() -> str:
-    """The architecture and the instruction sets that arithmetic is chosen by."""
-    return f"{platform.machine()} {cv2.getCPUFeaturesLine()}"
-
-
-def package_versions() -> dict[str, str | None]:
-    """Of all that the bytes depend on."""
-    others = {package: _version(package) for package in PACKAGES}
-    return {"python": platform.python_version(), "opencv": cv2.__version__, **others}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

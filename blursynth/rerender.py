@@ -12,7 +12,8 @@ import numpy as np
 
 from .jobs import begin_job
 from .making import PanoramaMaker, WindowMaker
-from .manifest import DIGESTS_NAME, package_versions, processor_type
+from .machines import package_versions, processor_type
+from .manifest import DIGESTS_NAME
 from .options import options_from_dict
 from .packing import Take
 from .schema import IndexedSample, Sample, ShardIndex, decode_index

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import pytest
 
 from blursynth import backends, generate, making, plan, sources, spec
-from blursynth.manifest import package_versions
 from blursynth.stopped import RunStopped
 
 from ..conftest import make_picture, tree, write_image
@@ -20,7 +20,7 @@ from ..object_store import object_store, objects_in
 from ..optional import needed
 
 SMALL = ("panorama", "--size", 16, "--per-panorama", 3, "--samples-per-shard", 3)
-LONG = ("panorama", "--size", 96, "--per-panorama", 60, "--samples-per-shard", 60)
+LONG = ("panorama", "--size", 96, "--per-panorama", 40, "--samples-per-shard", 40)
 machines = pytest.mark.machines
 
 
@@ -120,6 +120,36 @@ def test_workers_that_always_die_end_the_run_with_a_sentence(
 
 
 @machines
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_it_is_the_workers_that_work(backend):
+    needed(backends.PACKAGES[backend])
+    jobs = {"dask": 1, "ray": 2}[backend]
+    with backends.workers(backend, jobs=jobs, address=None) as do:
+        pids = set(do([joblib.delayed(os.getpid)() for _ in range(4)]))
+    assert len(pids) <= jobs and os.getpid() not in pids
+
+
+@machines
+def test_a_worker_that_comes_later_works_as_well():
+    """All tasks are with the scheduler from the start."""
+    distributed = needed("distributed")
+    shape = {"n_workers": 1, "threads_per_worker": 1, "memory_limit": 0}
+    quiet = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with distributed.LocalCluster(**shape, **quiet) as cluster:
+        address = cluster.scheduler_address
+        with backends.workers("dask", jobs=1, address=address) as do:
+            results = do([joblib.delayed(slow_pid)() for _ in range(60)])
+            pids = {next(results)}
+            cluster.scale(2)
+            assert len(pids.union(results)) == 2
+
+
+def slow_pid():
+    time.sleep(0.1)
+    return os.getpid()
+
+
+@machines
 def test_dask_started_here_gives_the_same_bytes(blursynth, sun360, tmp_path, whole):
     needed("distributed")
     found = made(blursynth, sun360, tmp_path / "out", *SMALL, "--backend", "dask", "--jobs", 2)
@@ -157,8 +187,9 @@ def test_no_scheduler_and_no_worker_are_mistakes(blursynth, sun360, tmp_path, mo
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         for address in ("tcp://127.0.0.1:9", "nowhere", empty.scheduler_address):
             code, _, err = blursynth(*arguments, "--address", address)
-            assert code == 2 and f"expected a dask scheduler with workers at {address}" in err
-            assert "Traceback" not in err
+            assert code == 2 and f"{address}, found none" in err and "Traceback" not in err
+            if address != empty.scheduler_address:
+                assert not (tmp_path / "out/panorama/plan.json").exists()
 
 
 # --- ray ---------------------------------------------------------------------------------------
@@ -185,6 +216,43 @@ def test_a_ray_cluster_that_is_not_there_is_a_mistake(blursynth, sun360, tmp_pat
     arguments = (*SMALL, "--src", sun360, "--out", tmp_path / "out", "--backend", "ray")
     code, _, err = blursynth(*arguments, "--address", "nowhere")
     assert code == 2 and "expected a ray cluster at nowhere, found none" in err
+    code, _, err = blursynth(*arguments, "--address", "127.0.0.1:9")
+    assert code == 2 and "expected a ray cluster at 127.0.0.1:9, found none" in err
+    code, _, err = blursynth(*arguments, "--jobs", 1)
+    assert code == 2 and "expected a ray cluster of two processors or more, found one" in err
+    assert "Traceback" not in err
+
+
+@machines
+def test_a_ray_worker_that_is_killed_costs_no_more_than_its_work(
+    blursynth, sun360, tmp_path, ray_here
+):
+    """Its round is done again, but for what was finished."""
+    out, killed = tmp_path / "out", []
+
+    def kill_one(over):
+        while not killed and not over.wait(0.002):
+            for path in Path("/proc").glob("[0-9]*"):
+                if writes_below(path, out):
+                    killed.append(int(path.name))
+                    os.kill(killed[0], signal.SIGKILL)
+                    return
+
+    expected = made(blursynth, sun360, tmp_path / "alone", *LONG, "--jobs", 1)
+    with meanwhile(kill_one):
+        assert made(blursynth, sun360, out, *LONG, "--backend", "ray") == expected
+    assert len(killed) == 1
+
+
+def writes_below(process, out):
+    """Whether a process, by its folder in /proc, is a ray worker with an unfinished tar there."""
+    try:
+        if b"ray::" not in (process / "cmdline").read_bytes():
+            return False
+        open_files = [os.readlink(link) for link in (process / "fd").iterdir()]
+    except OSError:
+        return False
+    return any(f.startswith(str(out)) and ".tar." in f for f in open_files)
 
 
 # --- what a worker must be like ----------------------------------------------------------------
@@ -203,11 +271,12 @@ def planned(sun360, tmp_path):
     return whole, making.PanoramaMaker("panorama", options), named
 
 
-def test_a_worker_with_other_packages_is_refused(planned):
+def test_a_worker_with_other_packages_or_other_code_is_refused(planned):
     whole, maker, named = planned
-    others = {**package_versions(), "numpy": "1.0"}
-    with pytest.raises(RunStopped, match="expected numpy 1.0 on every worker.*found"):
-        making.make_shard_far(0, whole.shards[0], maker, versions=others, **named)
+    for name in ("numpy", "blursynth"):
+        others = {**making.what_makes_bytes(), name: "1.0"}
+        with pytest.raises(RunStopped, match=f"expected {name} 1.0 on every worker.*found"):
+            making.make_shard_far(0, whole.shards[0], maker, made_by=others, **named)
     assert not whole.shards[0].name.tar.exists()
 
 
@@ -217,7 +286,7 @@ def test_a_worker_that_does_not_see_the_sources_is_refused_and_makes_no_failures
     elsewhere = replace(take, source=replace(take.source, path=Path("/elsewhere/a.png")))
     shard = replace(whole.shards[0], takes=(elsewhere,))
     with pytest.raises(RunStopped, match="see the sources at the same path, found no /elsewhere"):
-        making.make_shard_far(0, shard, maker, versions=package_versions(), **named)
+        making.make_shard_far(0, shard, maker, made_by=making.what_makes_bytes(), **named)
     assert not shard.name.index.exists()
 
 
@@ -226,7 +295,7 @@ def test_a_worker_that_writes_elsewhere_is_noticed(planned, monkeypatch):
     monkeypatch.setattr(generate, "SEEN_SECONDS", 0.1)
     with pytest.raises(RunStopped, match="not to be seen here: every worker must write to the same"):
         generate._refuse_unseen(whole.shards[0], whole.fingerprint)
-    making.make_shard_far(0, whole.shards[0], maker, versions=package_versions(), **named)
+    making.make_shard_far(0, whole.shards[0], maker, made_by=making.what_makes_bytes(), **named)
     generate._refuse_unseen(whole.shards[0], whole.fingerprint)
 
 
@@ -235,10 +304,19 @@ def test_a_shard_that_comes_to_be_seen_late_is_waited_for(planned, monkeypatch):
 
     def late(over):
         time.sleep(0.5)
-        making.make_shard_far(0, whole.shards[0], maker, versions=package_versions(), **named)
+        making.make_shard_far(0, whole.shards[0], maker, made_by=making.what_makes_bytes(), **named)
 
     with meanwhile(late):
         generate._refuse_unseen(whole.shards[0], whole.fingerprint)
+
+
+def test_a_shard_that_a_lost_worker_had_finished_is_not_made_again(planned):
+    whole, maker, named = planned
+    shard, made_by = whole.shards[0], making.what_makes_bytes()
+    first = making.make_shard_far(0, shard, maker, made_by=made_by, **named)
+    before = shard.name.tar.stat().st_mtime_ns
+    assert making.make_shard_far(0, shard, maker, made_by=made_by, **named) == first
+    assert shard.name.tar.stat().st_mtime_ns == before
 
 
 # --- mistakes ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from blurcli import synth
 
 from blursynth import export, files, hdf5, schema, verify
 from blursynth.exported import import_data_sets
-from blursynth.manifest import DIGESTS_NAME, encode_manifest, listed_shard
+from blursynth.manifest import encode_manifest, listed_shard
 from blurvid import index
 
 from ..conftest import make_picture, make_sample, write_image, write_scene
@@ -79,9 +79,9 @@ def back(exported, tmp_path_factory):
 
 
 def tree(folder):
-    """Every file by its place, but for the memory of digests."""
+    """Every file by its place, but for what a run remembers of sources and machines."""
     found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    return {place: p.read_bytes() for place, p in found.items() if p.name != DIGESTS_NAME}
+    return {place: p.read_bytes() for place, p in found.items() if not p.name.startswith(".")}
 
 
 # --- there and back ----------------------------------------------------------------------------

@@ -90,6 +90,28 @@ def test_parts_work_side_by_side_and_a_whole_run_works_alone(blursynth, sun360, 
         assert code == 2 and "expected to work beside runs with --shards-of only in" in err
 
 
+def test_parts_that_end_together_finish_one_after_the_other(sun360, tmp_path, whole):
+    """Each sees nothing missing; what one is writing at the end, the other leaves alone."""
+    slow = (
+        "import time; from blursynth import files; sync = files._sync\n"
+        "def late(path): time.sleep(0.3); sync(path)\n"
+        "files._sync = late; from blurcli.synth import main; main()"
+    )
+    arguments = [*map(str, SMALL), "--src", str(sun360), "--out", str(tmp_path / "out")]
+    with ThreadPoolExecutor(3) as pool:
+        runs = [
+            pool.submit(
+                subprocess.run,
+                [sys.executable, "-c", slow, *arguments, "--shards-of", f"{k}/3"],
+                capture_output=True,
+            )
+            for k in (1, 2, 3)
+        ]
+    assert [run.result().stderr for run in runs] == [b""] * 3
+    assert [run.result().returncode for run in runs] == [0, 0, 0]
+    assert tree(tmp_path / "out") == whole
+
+
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [

@@ -220,7 +220,7 @@ def test_another_spelling_of_the_same_values_is_found(copy):
 def test_thirty_random_bytes_are_found(copy):
     rng = np.random.default_rng(1)
     files = (p for p in (copy / "shards").rglob("*.*") if p.is_file())
-    paths = sorted(p for p in files if p.name not in CARD_NAMES)
+    paths = sorted(p for p in files if p.name not in CARD_NAMES and not p.name.startswith("."))
     for _ in range(30):
         path = paths[rng.integers(len(paths))]
         at, change = int(rng.integers(path.stat().st_size)), int(rng.integers(1, 256))
