@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import closing, contextmanager, redirect_stdout
 from importlib.util import find_spec
+from textwrap import shorten
 from typing import Any
 
 import joblib
@@ -72,7 +73,7 @@ def _knock(backend: str, address: str) -> None:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200].rpartition(" ")[0] or type(error).__name__
+    return shorten(str(error), 200, placeholder=" ...") or type(error).__name__
 
 
 # --- processes of this machine -----------------------------------------------------------------
@@ -273,7 +274,8 @@ def _ray_cluster(jobs: int, address: str | None) -> Iterator[None]:
         except (OSError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"expected a ray cluster at {address or 'this machine'}, found none "
-                f"({_line(error)}); start one with `ray start --head`, or leave out --address"
+                f"({_line(error)}); start one with `ray start --head`, give RAY_AUTH_MODE as it has "
+                "it, or leave out --address"
             ) from error
     try:
         yield
