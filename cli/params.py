@@ -233,7 +233,11 @@ def running(command: Callable) -> Callable:
             show_default=True,
             help="Only the i-th of k parts: for the array jobs of a batch scheduler.",
         ),
-        click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(min=0),
+            help="Sources that may fail. [10 %, at least 3]",
+        ),
         click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
         click.option(
             "--licence",
