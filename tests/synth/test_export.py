@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import h5py
@@ -18,6 +19,7 @@ from blurcli import synth
 
 from blursynth import export, files, hdf5, schema, verify
 from blursynth.exported import import_data_sets
+from blursynth.interrupts import postponed
 from blursynth.manifest import DIGESTS_NAME, encode_manifest, listed_shard
 from blurvid import index
 
@@ -231,16 +233,99 @@ def test_an_export_that_is_interrupted_leaves_nothing(made, tmp_path, error):
     assert not list((tmp_path / "new").iterdir())
 
 
-def test_an_interrupt_in_the_middle_of_a_write_ends_the_export(made, monkeypatch, tmp_path):
-    calls = iter(range(1000))
+INTERRUPTED = (
+    "import signal, sys; from blursynth import hdf5\n"
+    "when, calls, write = int(sys.argv.pop(1)), iter(range(100_000)), hdf5._Disk.write\n"
+    "def interrupted(disk, data):\n"
+    "    if next(calls) == when: signal.raise_signal(signal.SIGINT)\n"
+    "    return write(disk, data)\n"
+    "hdf5._Disk.write = interrupted\n"
+    "from blurcli.synth import main; main()"
+)
 
-    def interrupted(data):
-        if next(calls) == 100:
-            raise KeyboardInterrupt
-        return memoryview(data)
 
-    monkeypatch.setattr(hdf5, "memoryview", interrupted, raising=False)
-    with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize("write", [0, 100, 1000])
+def test_ctrl_c_inside_of_hdf5_ends_the_export_in_a_sentence(made, tmp_path, write):
+    """Raised there, as the interpreter does before a call's first line, it killed the process."""
+    command = [sys.executable, "-c", INTERRUPTED, str(write), "export", made, tmp_path / "set.h5"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 130 and not list(tmp_path.iterdir())
+    assert ended.stderr == "\nblursynth: interrupted; what is finished is kept\n"
+
+
+def test_ctrl_c_is_answered_by_whoever_did_so_before(made, tmp_path):
+    former = signal.getsignal(signal.SIGINT)
+    export.export_data_sets(verify.find_data_sets(made), tmp_path / "set.h5")
+    assert signal.getsignal(signal.SIGINT) is former
+    with pytest.raises(KeyboardInterrupt), postponed():
+        signal.raise_signal(signal.SIGINT)
+        late = True
+    assert late and signal.getsignal(signal.SIGINT) is former
+
+
+def test_ctrl_c_that_is_ignored_stays_so(made, tmp_path):
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        export.export_data_sets(
+            verify.find_data_sets(made),
+            tmp_path / "set.h5",
+            on_progress=lambda done: signal.raise_signal(signal.SIGINT),
+        )
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    assert (tmp_path / "set.h5").exists()
+
+
+def test_an_export_may_run_beside_the_main_thread(made, exported, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        data_sets = verify.find_data_sets(made)
+        pool.submit(export.export_data_sets, data_sets, tmp_path / "set.h5").result()
+    assert filecmp.cmp(exported, tmp_path / "set.h5", shallow=False)
+
+
+def test_exports_at_once_leave_each_other_alone(made, exported, tmp_path):
+    data_sets = verify.find_data_sets(made)
+    (tmp_path / ".set.thesis.partial").write_text("years")
+
+    def begin_others(done):
+        if done == 5:
+            export.export_data_sets(data_sets, tmp_path / "set")
+            with pytest.raises(ValueError, match="set.h5 alone, found another export at work on"):
+                export.export_data_sets(data_sets, tmp_path / "set.h5")
+
+    export.export_data_sets(data_sets, tmp_path / "set.h5", on_progress=begin_others)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".set.thesis.partial", "set", "set.h5"]
+    assert filecmp.cmp(exported, tmp_path / "set", shallow=False)
+    assert filecmp.cmp(exported, tmp_path / "set.h5", shallow=False)
+
+
+def test_a_file_that_waits_for_its_name_is_left_alone_too(made, exported, monkeypatch, tmp_path):
+    """Between its last byte and its name it is written through to the disk, which takes a while."""
+    data_sets, sync, met = verify.find_data_sets(made), files._sync, []
+
+    def meet(path):
+        with pytest.raises(ValueError, match="found another export at work on it"):
+            monkeypatch.setattr(files, "_sync", sync)
+            export.export_data_sets(data_sets, tmp_path / "set.h5")
+        met.append(path)
+        sync(path)
+
+    monkeypatch.setattr(files, "_sync", meet)
+    export.export_data_sets(data_sets, tmp_path / "set.h5")
+    assert len(met) == 1 and [p.name for p in tmp_path.iterdir()] == ["set.h5"]
+    assert filecmp.cmp(exported, tmp_path / "set.h5", shallow=False)
+
+
+def test_a_file_that_was_taken_before_it_was_locked_is_given_up(made, monkeypatch, tmp_path):
+    lock = hdf5.fcntl.flock
+
+    def taken(handle, how):
+        monkeypatch.setattr(hdf5.fcntl, "flock", lock)
+        hdf5._remove_left(tmp_path / "set.h5")
+        lock(handle, how)
+
+    monkeypatch.setattr(hdf5.fcntl, "flock", taken)
+    with pytest.raises(ValueError, match="found another export at work on it"):
         export.export_data_sets(verify.find_data_sets(made), tmp_path / "set.h5")
     assert not list(tmp_path.iterdir())
 
