@@ -13,7 +13,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from math import prod
 from pathlib import Path
@@ -27,7 +27,7 @@ from .files import TEMPORARY_SUFFIX, written_whole
 from .interrupts import postponed
 from .schema import MAX_MEMBER_BYTES, MAX_META_BYTES, IndexedSample, Sample
 
-FORMAT, VERSION = "blursynth export", 1
+FORMAT, VERSION = "blursynth export", 2
 LIBRARY = ("v108", "v108")  # what every HDF5 library of 1.8 and later reads, so any MATLAB
 GZIP = {"compression": "gzip", "compression_opts": 1}  # 4: 1 % smaller; shuffle: for wider numbers
 FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE}
@@ -167,6 +167,19 @@ def new_group(parent: h5py.Group, name: str) -> h5py.Group:
 def group_in(parent: h5py.Group, name: str) -> h5py.Group:
     """The group of that name, in this file."""
     return _member(parent, name, h5py.Group)
+
+
+def put_names(group: h5py.Group, what: str, names: Sequence[str]) -> None:
+    """The names of the groups that stand in it, sorted, in the attribute `what`."""
+    put_meta(group, {what: sorted(names)})
+
+
+def names_in(group: h5py.Group, what: str) -> list[str]:
+    """The inverse of `put_names`."""
+    names = _unpacked(str(_attribute(group, what)[0])) if what in group.attrs else None
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"expected the attribute `{what}` of {group.name} to list names")
+    return names
 
 
 def _member(parent: h5py.Group, name: str, kind: type) -> Any:

@@ -498,6 +498,11 @@ def linked(file, link):
     file["gopro/test"][key] = link
 
 
+def renamed(file, name):
+    file.move("gopro", name)
+    file.attrs.modify("data_sets", f'json:["{name}"]')
+
+
 def rewritten(file, change):
     told = json.loads(bytes(file["gopro/test/manifest.json"][:]))
     change(told)
@@ -531,7 +536,30 @@ def swapped(file):
 ABSURD = {"shape": (10**6, 8192, 8192, 3), "dtype": "u1", "chunks": (1, 8192, 8192, 3)}
 DAMAGES = {
     "foreign": (lambda f: f.attrs.clear(), "found another HDF5 file"),
-    "later": (lambda f: f.attrs.modify("version", 2), "this version of `blursynth export`"),
+    "earlier": (lambda f: f.attrs.modify("version", 1), "this version of `blursynth export`"),
+    "later": (lambda f: f.attrs.modify("version", 3), "this version of `blursynth export`"),
+    "no data set": (lambda f: f.__delitem__("gopro"), "data sets gopro in /, found none"),
+    "another data set": (lambda f: f.create_group("more"), "gopro in /, found gopro, more"),
+    "a split is lost": (
+        lambda f: f["gopro"].__delitem__("train"),
+        "splits test, train in /gopro, found test",
+    ),
+    "no splits": (
+        lambda f: [f["gopro"].__delitem__(split) for split in ("train", "test")],
+        "splits test, train in /gopro, found none",
+    ),
+    "a split in the place of another": (
+        lambda f: (f["gopro"].__delitem__("train"), f.copy("gopro/test", "gopro/train")),
+        "shards in /gopro/train, found 'gopro-test",
+    ),
+    "no list": (lambda f: f.attrs.__delitem__("data_sets"), "`data_sets` of / to list names"),
+    "an empty list": (lambda f: f.attrs.create("data_sets", "json:[]"), "to list names"),
+    "a list of numbers": (lambda f: f.attrs.create("data_sets", [1, 2]), "to list names"),
+    "a list of lists": (lambda f: f.attrs.create("data_sets", "json:[[]]"), "to list names"),
+    "names twice": (
+        lambda f: f.attrs.create("data_sets", 'json:["gopro", "gopro"]'),
+        "gopro, gopro in /, found gopro",
+    ),
     "no plan": (lambda f: f["gopro"].__delitem__("plan.json"), "plan.json is missing"),
     "no manifest": (lambda f: f["gopro/test"].__delitem__("manifest.json"), "json is missing"),
     "no sample": (lambda f: f["gopro/test"].__delitem__(first_key(f)), "samples are not those"),
@@ -591,8 +619,8 @@ DAMAGES = {
         lambda f: linked(f, h5py.ExternalLink("/etc/passwd", "/")),
         "a link to elsewhere",
     ),
-    "a folder above": (lambda f: f.move("gopro", ".."), "of letters, digits"),
-    "another name": (lambda f: f.move("gopro", "other"), "expected indexes of shards in /other"),
+    "a folder above": (lambda f: renamed(f, ".."), "of letters, digits"),
+    "another name": (lambda f: renamed(f, "other"), "expected indexes of shards in /other"),
     "texts": (
         lambda f: sample_of(f).attrs.create("source", ["a"] * 9, dtype=h5py.string_dtype()),
         "expected `source` to be a text or numbers",
