@@ -17,7 +17,7 @@ from .card import CARD_NAMES
 from .hdf5 import new_file, new_group, put_file, put_names, put_sample
 from .manifest import MANIFEST_NAME, PLAN_NAME
 from .schema import ShardIndex, decode_index, encode_sample
-from .verify import DataSet, Split
+from .verify import DataSet, Split, refuse_inside
 from .verify_shard import read_sample, read_shard
 
 
@@ -34,11 +34,13 @@ def export_data_sets(
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Writes finished, intact data sets to a new file; the number of samples. Each shard is
-    verified before it is read; ValueError where anything is wrong or the file is there already."""
+    verified before it is read; ValueError where anything is wrong, the file is there already, or it
+    would be in the folder of a data set."""
     if path.exists():
         raise ValueError(
             f"expected a new file at {path}, found one there; remove it, or name another"
         )
+    refuse_inside(path, "the file")
     _refuse_unfit(data_sets)
     done = 0
     with new_file(path) as (file, check):

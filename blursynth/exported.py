@@ -34,7 +34,7 @@ from .schema import (
 )
 from .shards import Failure, ShardName, finished_index, write_tar
 from .spec import DataSetOptions
-from .verify import SHAPING, manifest_reasons, plan_reasons
+from .verify import SHAPING, manifest_reasons, plan_reasons, refuse_inside
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def import_data_sets(
     with opened(path) as file:
         for name in _listed(file, "data_sets"):
             DataSetOptions(name)  # says so where it can be none for a folder
+            refuse_inside(out / name, "the shards")
             for count in _imported(group_in(file, name), out / name):
                 done += count
                 on_progress(done)
