@@ -205,7 +205,8 @@ class Typed(click.Group):
     def make_context(self, info_name, args, parent=None, **extra):
         typed = shlex.join([self.name, *args])
         context = super().make_context(info_name, args, parent, **extra)
-        context.meta["typed"] = typed
+        typed_bytes = typed.encode(errors="surrogateescape")
+        context.meta["typed"] = typed_bytes.decode(errors="backslashreplace")
         return context
 
 

@@ -1,5 +1,7 @@
 """Where data may be: what reads and checks it wants it on this machine, and says so."""
 
+import os
+
 import pytest
 
 
@@ -58,3 +60,12 @@ def test_beside_the_folders_of_data_sets_all_is_allowed(blursynth, sun360, tmp_p
         (*make, "--jobs", 1),
     ):
         assert blursynth(*command)[0] == 0
+
+
+def test_folders_may_have_names_that_are_not_utf_8(blursynth, sun360, tmp_path):
+    src, out = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9", b"th\xe9"))
+    sun360.rename(src)
+    arguments = ("--size", 16, "--per-panorama", 1, "--jobs", 1)
+    assert blursynth("panorama", "--src", src, "--out", out, *arguments)[0] == 0
+    assert rf"{tmp_path}/caf\xe9" in (out / "panorama/train/README.md").read_text()
+    assert blursynth("verify", out)[0] == 0
