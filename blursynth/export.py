@@ -2,8 +2,9 @@
 
 /<data set>/plan.json, /<data set>/<split>/ with its manifest, card and the index of each shard as
 bytes, and /<data set>/<split>/<key>/ with `blur`, `frames` and the metadata as attributes
-(`hdf5.py`); the file lists its data sets, and each of them its splits. A tar follows from its samples; of a member whose bytes do not follow from its pixels
-(lossy formats, another build of OpenCV) the bytes stand beside them.
+(`hdf5.py`); the file lists its data sets, and each of them its splits. A tar follows from its
+samples; of a member whose bytes do not follow from its pixels (lossy formats, another build of
+OpenCV) the bytes stand beside them.
 """
 
 from __future__ import annotations

@@ -86,9 +86,10 @@ def _held(temporary: Path, path: Path) -> Iterator[bool]:
 
 
 def _is_locked(handle: int, path: Path) -> bool:
+    """Locks the open temporary file of `path`; the rest as `_held` has it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_taken = os.fstat(handle).st_nlink == 0  # for one that was left, before it was locked
+        is_taken = os.fstat(handle).st_nlink == 0  # removed by another before it was locked
     except BlockingIOError:
         is_taken = True
     except OSError:

@@ -110,7 +110,7 @@ def find_scenes(src: Path, digests: Digests) -> tuple[list[Scene], list[Failure]
 
 
 def source_name(path: Path, src: Path) -> str:
-    """The POSIX path relative to `src`, in Unicode NFC; what is no UTF-8 in it is shown as `\\xff`."""
+    """The POSIX path relative to `src`, in Unicode NFC; a byte that is no UTF-8 as `\\xff`."""
     return unicodedata.normalize("NFC", _shown(path.relative_to(src)))
 
 
@@ -156,6 +156,7 @@ def _is_made_here(path: Path) -> bool:
 
 
 def _shown(path: Path) -> str:
+    """The path as text that UTF-8 can hold."""
     return path.as_posix().encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -166,6 +167,7 @@ def _misnamed(path: Path, src: Path) -> str | None:
 
 
 def _refuse_misnamed(path: Path, frames: tuple[Path, ...], src: Path) -> None:
+    """ValueError where a scene's name cannot stand in any text, or OpenCV cannot open its video."""
     if reason := _misnamed(path, src):
         raise ValueError(reason)
     if not frames and _misnamed(path, Path(path.anchor)):  # OpenCV would end the process
