@@ -129,7 +129,7 @@ def any_path(place: str | Path) -> Path | ObjectPath:
         raise ValueError(f"expected {PROTOCOL}bucket/name without ?, #, @, * and [, found {text}")
     if {"", ".", ".."} & set(text.removeprefix(PROTOCOL).rstrip("/").split("/")):
         raise ValueError(
-            f"expected {PROTOCOL}bucket/name with names between slashes, neither `.` nor `..`, "
+            f"expected {PROTOCOL}bucket/name with names between slashes, no `.` or `..`, "
             f"found {text}"
         )
     if find_spec("s3fs") is None:
