@@ -2,8 +2,9 @@
 
 /<data set>/plan.json, /<data set>/<split>/ with its manifest, card and the index of each shard as
 bytes, and /<data set>/<split>/<key>/ with `blur`, `frames` and the metadata as attributes
-(`hdf5.py`). A tar follows from its samples; of a member whose bytes do not follow from its pixels
-(lossy formats, another build of OpenCV) the bytes stand beside them.
+(`hdf5.py`); the file lists its data sets, and each of them its splits. A tar follows from its
+samples; of a member whose bytes do not follow from its pixels (lossy formats, another build of
+OpenCV) the bytes stand beside them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 import h5py
 
 from .card import CARD_NAMES
-from .hdf5 import new_file, new_group, put_file, put_sample
+from .hdf5 import new_file, new_group, put_file, put_names, put_sample
 from .manifest import MANIFEST_NAME, PLAN_NAME
 from .schema import ShardIndex, decode_index, encode_sample
-from .verify import DataSet, Split
+from .verify import DataSet, Split, refuse_inside
 from .verify_shard import read_sample, read_shard
 
 
@@ -34,16 +35,20 @@ def export_data_sets(
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Writes finished, intact data sets to a new file; the number of samples. Each shard is
-    verified before it is read; ValueError where anything is wrong or the file is there already."""
+    verified before it is read; ValueError where anything is wrong, the file is there already, or it
+    would be in the folder of a data set."""
     if path.exists():
         raise ValueError(
             f"expected a new file at {path}, found one there; remove it, or name another"
         )
+    refuse_inside(path, "the file")
     _refuse_unfit(data_sets)
     done = 0
     with new_file(path) as (file, check):
+        put_names(file, "data_sets", [data_set.folder.name for data_set in data_sets])
         for data_set in data_sets:
             group = new_group(file, data_set.folder.name)
+            put_names(group, "splits", [split.folder.name for split in data_set.splits])
             put_file(group, PLAN_NAME, (data_set.folder / PLAN_NAME).read_bytes())
             for split in data_set.splits:
                 for _ in _exported(split, new_group(group, split.folder.name)):

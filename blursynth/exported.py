@@ -18,7 +18,7 @@ import numpy as np
 
 from .card import CARD_NAMES
 from .files import held, remove_temporaries, write_whole
-from .hdf5 import file_in, group_in, opened, sample_in
+from .hdf5 import file_in, group_in, names_in, opened, sample_in
 from .manifest import MANIFEST_NAME, PLAN_NAME, refuse_foreign
 from .packing import SPLITS
 from .schema import (
@@ -34,7 +34,7 @@ from .schema import (
 )
 from .shards import Failure, ShardName, finished_index, write_tar
 from .spec import DataSetOptions
-from .verify import SHAPING, manifest_reasons, plan_reasons
+from .verify import SHAPING, manifest_reasons, plan_reasons, refuse_inside
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Exported:
 def count_samples(path: Path) -> tuple[int, int]:
     """How many samples, and how many data sets, the file says to hold."""
     with opened(path) as file:
-        data_sets = [group_in(file, name) for name in file]
+        data_sets = [group_in(file, name) for name in _listed(file, "data_sets")]
         splits = [group_in(group, split) for group in data_sets for split in _split_names(group)]
         return sum("." not in name for split in splits for name in split), len(data_sets)
 
@@ -63,8 +63,9 @@ def import_data_sets(
     written, or a folder holds something else; no shard is left that is not whole."""
     done = 0
     with opened(path) as file:
-        for name in file:
+        for name in _listed(file, "data_sets"):
             DataSetOptions(name)  # says so where it can be none for a folder
+            refuse_inside(out / name, "the shards")
             for count in _imported(group_in(file, name), out / name):
                 done += count
                 on_progress(done)
@@ -91,7 +92,18 @@ def _split_names(data_set: h5py.Group) -> list[str]:
         raise ValueError(
             f"expected {PLAN_NAME}, train and test in {data_set.name}, found {other[0]!r}"
         )
-    return [split for split in SPLITS if split in names]
+    return [split for split in SPLITS if split in _listed(data_set, "splits")]
+
+
+def _listed(group: h5py.Group, what: str) -> list[str]:
+    """Names of the data sets of the file, or of the splits of one: all that it lists are there."""
+    names, there = names_in(group, what), sorted(set(group) - {PLAN_NAME})
+    if sorted(names) != there:
+        raise ValueError(
+            f"expected the {what.replace('_', ' ')} {', '.join(sorted(names))} in {group.name}, "
+            f"found {', '.join(there) or 'none'}"
+        )
+    return sorted(names)
 
 
 def _checked(data: bytes, place: str, reasons_of: Callable) -> dict:

@@ -8,10 +8,13 @@ Raises ValueError that names the sample's key, or the file.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,11 @@ import h5py
 import numpy as np
 from h5py import h5g, h5p, h5t, h5z
 
-from .files import is_temporary, written_whole
+from .files import TEMPORARY_SUFFIX, written_whole
+from .interrupts import postponed
 from .schema import MAX_MEMBER_BYTES, MAX_META_BYTES, IndexedSample, Sample
 
-FORMAT, VERSION = "blursynth export", 1
+FORMAT, VERSION = "blursynth export", 2
 LIBRARY = ("v108", "v108")  # what every HDF5 library of 1.8 and later reads, so any MATLAB
 GZIP = {"compression": "gzip", "compression_opts": 1}  # 4: 1 % smaller; shuffle: for wider numbers
 FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE}
@@ -39,26 +43,69 @@ MOST_DIMENSIONS = 32
 @contextmanager
 def new_file(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
     """A new HDF5 file, at `path` when the block ends without an error, or not at all; and what to
-    call now and then: it raises what a write has failed of. What a killed writer of the same file
-    left is removed."""
+    call now and then: it raises what a write has failed of, and KeyboardInterrupt. What a killed
+    writer of the same file left is removed; ValueError where a living one is at work on it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(path)
+    with ExitStack() as until_renamed, written_whole(path) as temporary:
+        temporary.touch()
+        until_renamed.enter_context(_held(temporary, path))
+        with postponed() as answer_interrupts, _Disk(temporary, "w+") as disk:
+
+            def check() -> None:
+                answer_interrupts()
+                disk.check()
+
+            try:
+                with h5py.File(disk, "w", libver=LIBRARY) as file:
+                    file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+                    yield file, check
+            finally:
+                disk.check()
+
+
+def _remove_left(path: Path) -> None:
+    """Removes what killed writers of this file left, where locks tell that they live no more."""
+    name = rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}{re.escape(TEMPORARY_SUFFIX)}"
     for left in path.parent.iterdir():
-        if left.name.startswith(f".{path.name}.") and is_temporary(left):
-            left.unlink()
-    with written_whole(path) as temporary, _Disk(temporary, "w+") as disk:
-        try:
-            with h5py.File(disk, "w", libver=LIBRARY) as file:
-                file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-                yield file, disk.check
-        finally:
-            disk.check()
+        if re.fullmatch(name, left.name):
+            with suppress(OSError), _held(left, path) as is_held:  # gone by now, or another user's
+                if is_held:
+                    left.unlink()
+
+
+@contextmanager
+def _held(temporary: Path, path: Path) -> Iterator[bool]:
+    """No other writer of `path` takes its temporary file meanwhile; ValueError where one has it.
+    Gives False where the file system knows no locks. The hold ends with the process."""
+    handle = os.open(temporary, os.O_RDWR)
+    try:
+        yield _is_locked(handle, path)
+    finally:
+        os.close(handle)
+
+
+def _is_locked(handle: int, path: Path) -> bool:
+    """Locks the open temporary file of `path`; the rest as `_held` has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_taken = os.fstat(handle).st_nlink == 0  # removed by another before it was locked
+    except BlockingIOError:
+        is_taken = True
+    except OSError:
+        return False
+    if is_taken:
+        raise ValueError(
+            f"expected to write {path} alone, found another export at work on it; wait until it "
+            "ends, or name another file"
+        )
+    return True
 
 
 class _Disk(io.FileIO):
     """A file whose writes never fail, but are remembered to have failed.
 
-    HDF5 kills the process when it cannot write what it holds at its close, as on a full disk; an
-    interrupt that arrives here would do the same.
+    HDF5 kills the process when it cannot write what it holds at its close, as on a full disk.
     """
 
     _failure: BaseException | None = None
@@ -121,6 +168,19 @@ def new_group(parent: h5py.Group, name: str) -> h5py.Group:
 def group_in(parent: h5py.Group, name: str) -> h5py.Group:
     """The group of that name, in this file."""
     return _member(parent, name, h5py.Group)
+
+
+def put_names(group: h5py.Group, what: str, names: Sequence[str]) -> None:
+    """The names of the groups that stand in it, sorted, in the attribute `what`."""
+    put_meta(group, {what: sorted(names)})
+
+
+def names_in(group: h5py.Group, what: str) -> list[str]:
+    """The inverse of `put_names`."""
+    names = _unpacked(str(_attribute(group, what)[0])) if what in group.attrs else None
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"expected the attribute `{what}` of {group.name} to list names")
+    return names
 
 
 def _member(parent: h5py.Group, name: str, kind: type) -> Any:

@@ -18,9 +18,9 @@ def run_summary(plan: DataSetPlan, result: RunResult) -> str:
     count = len(result.failures)
     failed = f", {count} source{'s' if count > 1 else ''} left out" if count else ""
     if result.missing:
+        shards = "1 shard" if result.missing == 1 else f"{result.missing} shards"
         failed += (
-            f", {result.missing} shards of other parts not there yet (the part that ends last "
-            "writes the manifest)"
+            f", {shards} of other parts not there yet (the part that ends last writes the manifest)"
         )
     if not result.made_samples:
         return f"{plan.folder}: already complete: {counts or 'nothing'}{failed}"

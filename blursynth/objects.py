@@ -75,9 +75,10 @@ class ObjectPath:
                 return None
 
     def iterdir(self) -> Iterator[ObjectPath]:
+        """What is in it; not the object with a slash at its end that consoles make of a folder."""
         with _asking(self.url) as store:
             places = store.ls(self.url, detail=False)
-        return (ObjectPath(PROTOCOL + place.rstrip("/")) for place in places)
+        return (ObjectPath(PROTOCOL + place) for place in places if not place.endswith("/"))
 
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
         with _asking(self.url) as store:
@@ -126,6 +127,11 @@ def any_path(place: str | Path) -> Path | ObjectPath:
         raise ValueError(f"expected a folder or {PROTOCOL}bucket/name, found {text}")
     if set(text) & set("?#@*["):
         raise ValueError(f"expected {PROTOCOL}bucket/name without ?, #, @, * and [, found {text}")
+    if {"", ".", ".."} & set(text.removeprefix(PROTOCOL).rstrip("/").split("/")):
+        raise ValueError(
+            f"expected {PROTOCOL}bucket/name with names between slashes, no `.` or `..`, "
+            f"found {text}"
+        )
     if find_spec("s3fs") is None:
         raise ValueError(
             f"{text} needs the package s3fs, which is not installed: "

@@ -68,7 +68,7 @@ def find_panoramas(src: Path, digests: Digests) -> tuple[list[Panorama], list[Fa
         if path.suffix.lower() == ".exr":
             failures.append(Failure(name, "OpenEXR is not read; convert it to Radiance .hdr"))
         elif path.suffix.lower() in PANORAMA_SUFFIXES:
-            reason = _unreadable(path)
+            reason = _misnamed(path, src) or _unreadable(path)
             files.append((name, path)) if reason is None else failures.append(
                 Failure(name, reason)
             )
@@ -90,9 +90,11 @@ def find_scenes(src: Path, digests: Digests) -> tuple[list[Scene], list[Failure]
     src = Path(os.path.abspath(src))
     scenes, failures = [], []
     for path, files in sorted(_scene_places(src, failures)):
-        name = source_name(path, src) if path != src else path.name
+        root = src if path != src else src.parent
+        name = source_name(path, root)
         _refuse_sharp(path, name)
         try:
+            _refuse_misnamed(path, files, root)
             scenes.append(_open_scene(name, path, files, digests))
             failures += _frames_that_do_not_come(scenes[-1], digests)
         except (ValueError, OSError) as error:
@@ -108,8 +110,8 @@ def find_scenes(src: Path, digests: Digests) -> tuple[list[Scene], list[Failure]
 
 
 def source_name(path: Path, src: Path) -> str:
-    """The POSIX path relative to `src`, in Unicode NFC."""
-    return unicodedata.normalize("NFC", path.relative_to(src).as_posix())
+    """The POSIX path relative to `src`, in Unicode NFC; a byte that is no UTF-8 as `\\xff`."""
+    return unicodedata.normalize("NFC", _shown(path.relative_to(src)))
 
 
 def source_digest(name: str) -> str:
@@ -151,6 +153,29 @@ def walk(src: Path, failures: list[Failure]) -> Iterator[Path]:
 def _is_made_here(path: Path) -> bool:
     """That this is the picture beside the shards of a data set, which is never a source."""
     return path.name == SHEET_NAME and (path.parent.parent / PLAN_NAME).exists()
+
+
+def _shown(path: Path) -> str:
+    """The path as text that UTF-8 can hold."""
+    return path.as_posix().encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _misnamed(path: Path, src: Path) -> str | None:
+    """Why the name of a source cannot stand in any text."""
+    relative = path.relative_to(src)
+    return None if _shown(relative) == str(relative) else "its name is not UTF-8; rename it"
+
+
+def _refuse_misnamed(path: Path, frames: tuple[Path, ...], src: Path) -> None:
+    """ValueError where a scene's name cannot stand in any text, or OpenCV cannot open its video."""
+    if reason := _misnamed(path, src):
+        raise ValueError(reason)
+    if not frames and _misnamed(path, Path(path.anchor)):  # OpenCV would end the process
+        raise ValueError("the path to this video is not UTF-8; rename the folders above it")
+    for frame in frames:
+        if _misnamed(frame, path):
+            name = _shown(frame.relative_to(path))
+            raise ValueError(f"the name of its frame {name} is not UTF-8; rename it")
 
 
 def _unreadable(path: Path) -> str | None:
@@ -321,7 +346,7 @@ class Digests:
         """What `find()` gave for this state of the file, now or in an earlier run."""
         status = path.stat()
         state = [status.st_size, status.st_mtime_ns]
-        place = f"{what}:{path.absolute()}"
+        place = f"{what}:{_shown(path.absolute())}"
         known = self._known.get(place)
         if not isinstance(known, list) or len(known) != 2 or known[0] != state:
             self._known[place] = known = [state, find()]

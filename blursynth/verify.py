@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,18 @@ def place_of(path: Path, root: Path) -> str:
     """The path below `root`, or its own name where it is `root` or a folder above."""
     above = (root, *root.parents)
     return path.name if path in above else path.relative_to(root).as_posix()
+
+
+def refuse_inside(path: Path, what: str = "--out") -> None:
+    """That `path` is in no folder of a data set, which holds nothing but its own: what goes on
+    with the data set refuses other files there, and --overwrite removes them. what: to name."""
+    above = Path(os.path.realpath(path.parent))
+    for folder in (above, *above.parents):
+        if (folder / PLAN_NAME).exists():
+            raise ValueError(
+                f"expected {what} outside of the folder of a data set, found {path} in {folder}, "
+                f"which has a {PLAN_NAME}; put it elsewhere"
+            )
 
 
 # --- finding: plans and manifests --------------------------------------------------------------

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import write_whole
-from .manifest import PLAN_NAME
-from .verify import DataSet, place_of
+from .verify import DataSet, place_of, refuse_inside
 from .view_histograms import QUANTITIES, histogram, measure
 from .view_sample import MOST_FRAMES, card, read_meta
 from .view_survey import Drawn, SplitSurvey, lowest, said, spread, survey_split
@@ -54,11 +53,7 @@ def write_page(
     samples: how many play on it, 0 to MOST_SAMPLES. on_progress: told how many shards' indexes are
     read. Raises ValueError where `out` is in the folder of a data set, which holds nothing else.
     """
-    if (out.parent / PLAN_NAME).exists():
-        raise ValueError(
-            f"expected --out outside of the folder of a data set, found {out} beside its "
-            f"{PLAN_NAME}; put it elsewhere"
-        )
+    refuse_inside(out)
     if not 0 <= samples <= MOST_SAMPLES:
         raise ValueError(f"expected 0 to {MOST_SAMPLES} samples, found {samples}")
     content = gather(data_sets, root, samples=samples, seed=seed, on_progress=on_progress)

@@ -205,7 +205,8 @@ class Typed(click.Group):
     def make_context(self, info_name, args, parent=None, **extra):
         typed = shlex.join([self.name, *args])
         context = super().make_context(info_name, args, parent, **extra)
-        context.meta["typed"] = typed
+        typed_bytes = typed.encode(errors="surrogateescape")
+        context.meta["typed"] = typed_bytes.decode(errors="backslashreplace")
         return context
 
 
@@ -233,7 +234,11 @@ def running(command: Callable) -> Callable:
             show_default=True,
             help="Only the i-th of k parts: for the array jobs of a batch scheduler.",
         ),
-        click.option("--max-failures", type=int, help="Sources that may fail. [10 %, at least 3]"),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(min=0),
+            help="Sources that may fail. [10 %, at least 3]",
+        ),
         click.option("--overwrite", is_flag=True, help="Throw away what is there; start anew."),
         click.option(
             "--licence",

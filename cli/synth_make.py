@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from blursynth import generate, info, making, manifest, plan, sources, spec
+from blursynth import generate, info, making, manifest, plan, sources, spec, verify
 
 from . import params
 
@@ -125,6 +127,8 @@ def _make(planned, maker, digests: sources.Digests, run: generate.RunOptions, fa
     """Runs a plan with a progress bar, and says what came of it."""
     for note in planned.notes:
         click.echo(f"note: {note}", err=True)
+    if isinstance(planned.folder, Path):
+        verify.refuse_inside(planned.folder)
     if not (planned.folder / manifest.PLAN_NAME).exists():
         manifest.refuse_foreign(planned.folder)
     total = sum(shard.samples for shard in run.part.of(planned.shards))

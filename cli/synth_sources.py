@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from blursynth import procedural
+from blursynth import procedural, verify
 
 from . import params
 
@@ -26,6 +26,7 @@ def make_sources(out: Path, length: int, **shape) -> None:
     Example:  blursynth sources --out demo/sources
     """
     wanted = procedural.SourcesSpec(frames=length, **shape)
+    verify.refuse_inside(out / "sun360")
     with params.progress(wanted.n_files, "files") as on_progress:
         written = procedural.write_sources(out, wanted, on_progress=on_progress)
     click.echo(f"{len(written)} files in {out}: --src {out}/sun360 and --src {out}/gopro")

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from blurcli import synth, vid
 
+from blurcli import synth, vid
 from blursynth.schema import SCHEMA_VERSION, Sample
 
 SHARED = Path(os.environ.get("BLUR_SHARED", Path(__file__).parents[2] / "shared"))

@@ -74,6 +74,7 @@ def test_a_split_whose_every_source_failed_is_said_to_be_empty(blursynth, sun360
         (["gopro", "--n", "6"], "--n odd"),
         (["gopro", "--crop", "73"], "expected frames of at least 73x73, found 96x72"),
         (["gopro", "--jobs", "0", "--crop", "32"], "--jobs"),
+        (["gopro", "--max-failures", "-1", "--crop", "32"], "-1 is not in the range x>=0"),
         (["info", "nowhere"], "no such folder"),
         (["info", "empty"], "expected shards"),
     ],

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from blurcli import vid_evaluate, vid_options
 
+from blurcli import vid_evaluate, vid_options
 from blursynth.schema import SCHEMA_VERSION, Sample
 from blursynth.shards import ShardName, write_shard
 from blurvid import protocols

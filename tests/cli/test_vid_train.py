@@ -7,8 +7,8 @@ import sys
 import time
 
 import pytest
-from blurcli import vid_evaluate, vid_train
 
+from blurcli import vid_evaluate, vid_train
 from blursynth.shards import ShardName, write_shard
 from blurvid.losses import PAPER_TERMS
 from blurvid.model import COMPONENTS, MODELS

@@ -3,6 +3,7 @@ with it; what only looks odd is read."""
 
 import io
 import os
+import shutil
 import struct
 import unicodedata
 
@@ -160,6 +161,56 @@ def test_bad_panoramas_take_nothing_with_them(bad_run):
     assert mixed.keys() == good.keys() and len(good) == 9
     for key, sample in good.items():
         assert np.array_equal(sample.frames, mixed[key].frames) and sample.meta == mixed[key].meta
+
+
+NOT_UTF_8 = os.fsdecode(b"caf\xe9")  # as Latin-1 has it
+
+
+def test_a_panorama_whose_name_is_not_utf_8_is_left_out_by_name(tmp_path):
+    for place in ("a.png", f"{NOT_UTF_8}.png", f"{NOT_UTF_8}/b.png", f"{NOT_UTF_8}.exr"):
+        (tmp_path / "src" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / place).write_bytes(encoded(".png"))
+    result = make(tmp_path / "src", tmp_path / "out")
+    assert len(samples_in(tmp_path / "out")) == 3
+    reasons = {failure.source: failure.reason for failure in result.failures}
+    assert reasons.pop(r"caf\xe9.exr").startswith("OpenEXR is not read")
+    assert reasons == dict.fromkeys(
+        [r"caf\xe9.png", r"caf\xe9/b.png"], "its name is not UTF-8; rename it"
+    )
+
+
+def test_folders_above_the_sources_may_have_any_name(tmp_path):
+    src = tmp_path / NOT_UTF_8 / "src"
+    src.mkdir(parents=True)
+    (src / "a.png").write_bytes(encoded(".png"))
+    digests = sources.Digests(tmp_path / "d.json")
+    found, failures = sources.find_panoramas(src, digests)
+    digests.save()
+    assert [p.name for p in found] == ["a.png"] and failures == []
+
+
+def test_scenes_whose_names_are_not_utf_8_are_left_out_by_name(tmp_path):
+    write_scene(tmp_path / "src/one", seed=1, frames=5, first=0)
+    for place in ("bad", "frame", "film"):
+        write_scene(tmp_path / "src" / place, seed=2, frames=5, first=0)
+    (tmp_path / "src/bad").rename(tmp_path / "src" / NOT_UTF_8)
+    (tmp_path / "src/frame/000002.png").rename(tmp_path / f"src/frame/{NOT_UTF_8}2.png")
+    video(tmp_path / "film.avi")
+    shutil.copy(tmp_path / "film.avi", tmp_path / "src/film/walk.avi")
+    (tmp_path / "film.avi").rename(tmp_path / f"src/film/{NOT_UTF_8}.avi")
+    samples, failures, _ = windows_of(tmp_path / "src", tmp_path / "out")
+    assert {s.meta["source"] for s in samples.values()} == {"one", "film", "film/walk.avi"}
+    assert dict(failures) == {
+        r"caf\xe9": "its name is not UTF-8; rename it",
+        r"film/caf\xe9.avi": "its name is not UTF-8; rename it",
+        "frame": r"the name of its frame caf\xe92.png is not UTF-8; rename it",
+    }
+    write_scene(tmp_path / "src/film/two", seed=1, frames=5, first=0)
+    (tmp_path / "src").rename(tmp_path / NOT_UTF_8)
+    _, failures, _ = windows_of(tmp_path / NOT_UTF_8 / "film", tmp_path / "above")
+    assert ("walk.avi", "the path to this video is not UTF-8; rename the folders above it") in failures
+    with pytest.raises(ValueError, match=r"the first: caf\\xe9.avi: its name is not UTF-8"):
+        windows_of(tmp_path / NOT_UTF_8 / f"film/{NOT_UTF_8}.avi", tmp_path / "film")
 
 
 def test_a_folder_that_cannot_be_opened_is_a_failure(tmp_path, monkeypatch):

@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
-from blurcli import synth
 
+from blurcli import synth
 from blursynth import export, files, hdf5, schema, verify
 from blursynth.exported import import_data_sets
+from blursynth.interrupts import postponed
 from blursynth.manifest import encode_manifest, listed_shard
 from blurvid import index
 
@@ -231,16 +233,99 @@ def test_an_export_that_is_interrupted_leaves_nothing(made, tmp_path, error):
     assert not list((tmp_path / "new").iterdir())
 
 
-def test_an_interrupt_in_the_middle_of_a_write_ends_the_export(made, monkeypatch, tmp_path):
-    calls = iter(range(1000))
+INTERRUPTED = (
+    "import signal, sys; from blursynth import hdf5\n"
+    "when, calls, write = int(sys.argv.pop(1)), iter(range(100_000)), hdf5._Disk.write\n"
+    "def interrupted(disk, data):\n"
+    "    if next(calls) == when: signal.raise_signal(signal.SIGINT)\n"
+    "    return write(disk, data)\n"
+    "hdf5._Disk.write = interrupted\n"
+    "from blurcli.synth import main; main()"
+)
 
-    def interrupted(data):
-        if next(calls) == 100:
-            raise KeyboardInterrupt
-        return memoryview(data)
 
-    monkeypatch.setattr(hdf5, "memoryview", interrupted, raising=False)
-    with pytest.raises(KeyboardInterrupt):
+@pytest.mark.parametrize("write", [0, 100, 1000])
+def test_ctrl_c_inside_of_hdf5_ends_the_export_in_a_sentence(made, tmp_path, write):
+    """Raised there, as the interpreter does before a call's first line, it killed the process."""
+    command = [sys.executable, "-c", INTERRUPTED, str(write), "export", made, tmp_path / "set.h5"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 130 and not list(tmp_path.iterdir())
+    assert ended.stderr == "\nblursynth: interrupted; what is finished is kept\n"
+
+
+def test_ctrl_c_is_answered_by_whoever_did_so_before(made, tmp_path):
+    former = signal.getsignal(signal.SIGINT)
+    export.export_data_sets(verify.find_data_sets(made), tmp_path / "set.h5")
+    assert signal.getsignal(signal.SIGINT) is former
+    with pytest.raises(KeyboardInterrupt), postponed():
+        signal.raise_signal(signal.SIGINT)
+        late = True
+    assert late and signal.getsignal(signal.SIGINT) is former
+
+
+def test_ctrl_c_that_is_ignored_stays_so(made, tmp_path):
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        export.export_data_sets(
+            verify.find_data_sets(made),
+            tmp_path / "set.h5",
+            on_progress=lambda done: signal.raise_signal(signal.SIGINT),
+        )
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    assert (tmp_path / "set.h5").exists()
+
+
+def test_an_export_may_run_beside_the_main_thread(made, exported, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        data_sets = verify.find_data_sets(made)
+        pool.submit(export.export_data_sets, data_sets, tmp_path / "set.h5").result()
+    assert filecmp.cmp(exported, tmp_path / "set.h5", shallow=False)
+
+
+def test_exports_at_once_leave_each_other_alone(made, exported, tmp_path):
+    data_sets = verify.find_data_sets(made)
+    (tmp_path / ".set.thesis.partial").write_text("years")
+
+    def begin_others(done):
+        if done == 5:
+            export.export_data_sets(data_sets, tmp_path / "set")
+            with pytest.raises(ValueError, match="set.h5 alone, found another export at work on"):
+                export.export_data_sets(data_sets, tmp_path / "set.h5")
+
+    export.export_data_sets(data_sets, tmp_path / "set.h5", on_progress=begin_others)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".set.thesis.partial", "set", "set.h5"]
+    assert filecmp.cmp(exported, tmp_path / "set", shallow=False)
+    assert filecmp.cmp(exported, tmp_path / "set.h5", shallow=False)
+
+
+def test_a_file_that_waits_for_its_name_is_left_alone_too(made, exported, monkeypatch, tmp_path):
+    """Between its last byte and its name it is written through to the disk, which takes a while."""
+    data_sets, sync, met = verify.find_data_sets(made), files._sync, []
+
+    def meet(path):
+        with pytest.raises(ValueError, match="found another export at work on it"):
+            monkeypatch.setattr(files, "_sync", sync)
+            export.export_data_sets(data_sets, tmp_path / "set.h5")
+        met.append(path)
+        sync(path)
+
+    monkeypatch.setattr(files, "_sync", meet)
+    export.export_data_sets(data_sets, tmp_path / "set.h5")
+    assert len(met) == 1 and [p.name for p in tmp_path.iterdir()] == ["set.h5"]
+    assert filecmp.cmp(exported, tmp_path / "set.h5", shallow=False)
+
+
+def test_a_file_that_was_taken_before_it_was_locked_is_given_up(made, monkeypatch, tmp_path):
+    lock = hdf5.fcntl.flock
+
+    def taken(handle, how):
+        monkeypatch.setattr(hdf5.fcntl, "flock", lock)
+        hdf5._remove_left(tmp_path / "set.h5")
+        lock(handle, how)
+
+    monkeypatch.setattr(hdf5.fcntl, "flock", taken)
+    with pytest.raises(ValueError, match="found another export at work on it"):
         export.export_data_sets(verify.find_data_sets(made), tmp_path / "set.h5")
     assert not list(tmp_path.iterdir())
 
@@ -413,6 +498,11 @@ def linked(file, link):
     file["gopro/test"][key] = link
 
 
+def renamed(file, name):
+    file.move("gopro", name)
+    file.attrs.modify("data_sets", f'json:["{name}"]')
+
+
 def rewritten(file, change):
     told = json.loads(bytes(file["gopro/test/manifest.json"][:]))
     change(told)
@@ -446,7 +536,30 @@ def swapped(file):
 ABSURD = {"shape": (10**6, 8192, 8192, 3), "dtype": "u1", "chunks": (1, 8192, 8192, 3)}
 DAMAGES = {
     "foreign": (lambda f: f.attrs.clear(), "found another HDF5 file"),
-    "later": (lambda f: f.attrs.modify("version", 2), "this version of `blursynth export`"),
+    "earlier": (lambda f: f.attrs.modify("version", 1), "this version of `blursynth export`"),
+    "later": (lambda f: f.attrs.modify("version", 3), "this version of `blursynth export`"),
+    "no data set": (lambda f: f.__delitem__("gopro"), "data sets gopro in /, found none"),
+    "another data set": (lambda f: f.create_group("more"), "gopro in /, found gopro, more"),
+    "a split is lost": (
+        lambda f: f["gopro"].__delitem__("train"),
+        "splits test, train in /gopro, found test",
+    ),
+    "no splits": (
+        lambda f: [f["gopro"].__delitem__(split) for split in ("train", "test")],
+        "splits test, train in /gopro, found none",
+    ),
+    "a split in the place of another": (
+        lambda f: (f["gopro"].__delitem__("train"), f.copy("gopro/test", "gopro/train")),
+        "shards in /gopro/train, found 'gopro-test",
+    ),
+    "no list": (lambda f: f.attrs.__delitem__("data_sets"), "`data_sets` of / to list names"),
+    "an empty list": (lambda f: f.attrs.create("data_sets", "json:[]"), "to list names"),
+    "a list of numbers": (lambda f: f.attrs.create("data_sets", [1, 2]), "to list names"),
+    "a list of lists": (lambda f: f.attrs.create("data_sets", "json:[[]]"), "to list names"),
+    "names twice": (
+        lambda f: f.attrs.create("data_sets", 'json:["gopro", "gopro"]'),
+        "gopro, gopro in /, found gopro",
+    ),
     "no plan": (lambda f: f["gopro"].__delitem__("plan.json"), "plan.json is missing"),
     "no manifest": (lambda f: f["gopro/test"].__delitem__("manifest.json"), "json is missing"),
     "no sample": (lambda f: f["gopro/test"].__delitem__(first_key(f)), "samples are not those"),
@@ -506,8 +619,8 @@ DAMAGES = {
         lambda f: linked(f, h5py.ExternalLink("/etc/passwd", "/")),
         "a link to elsewhere",
     ),
-    "a folder above": (lambda f: f.move("gopro", ".."), "of letters, digits"),
-    "another name": (lambda f: f.move("gopro", "other"), "expected indexes of shards in /other"),
+    "a folder above": (lambda f: renamed(f, ".."), "of letters, digits"),
+    "another name": (lambda f: renamed(f, "other"), "expected indexes of shards in /other"),
     "texts": (
         lambda f: sample_of(f).attrs.create("source", ["a"] * 9, dtype=h5py.string_dtype()),
         "expected `source` to be a text or numbers",

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from blurcli import synth
 
+from blurcli import synth
 from blursynth import files, verify
 from blursynth.manifest import DIGESTS_NAME
 from blursynth.schema import encode_index

@@ -85,6 +85,23 @@ def test_what_is_not_ours_in_a_bucket_stays(blursynth, sun360, store):
         code, _, err = blursynth(*SMALL, "--src", sun360, "--out", OUT, *more)
         assert code == 2 and "found other files in it (thesis.tex)" in err
     assert objects_in(store, "blur") == {"sets/panorama/thesis.tex": b"years"}
+    store.put_object(Bucket="blur", Key="sets/thesis", Body=b"years")
+    code, _, err = blursynth(*SMALL, "--src", sun360, "--out", OUT, "--name", "thesis")
+    assert code == 2 and "found other files in it (thesis)" in err
+
+
+def test_folders_that_a_console_made_are_no_foreign_files(blursynth, sun360, store, local):
+    places = ("sets/", "sets/panorama/", "sets/panorama/train/")
+    for place in places:
+        store.put_object(Bucket="blur", Key=place, Body=b"")
+    arguments = (*SMALL, "--src", sun360, "--out", OUT, "--jobs", 1)
+    for more in ((), (), ("--overwrite",)):
+        code, out, err = blursynth(*arguments, *more)
+        assert (code, err) == (0, "")
+        found = objects_in(store, "blur")
+        ours = {k.removeprefix("sets/"): v for k, v in found.items() if not k.endswith("/")}
+        assert comparable(ours) == local
+    assert set(places[:2]) <= found.keys()
 
 
 def test_parts_meet_in_a_bucket(blursynth, sun360, store, local):
@@ -124,7 +141,11 @@ def test_what_was_put_into_a_bucket_is_trained_on(blursynth, blurvid, sun360, st
 
 
 @pytest.mark.parametrize(
-    "place", ["http://host/x", "s3://", "s3:///x", "s3://b/a?b", "s3://b/a*", "gs://b/x", "S3://b/x"]
+    "place",
+    [
+        *("http://host/x", "s3://", "s3:///x", "s3://b/a?b", "s3://b/a*", "gs://b/x", "S3://b/x"),
+        *("s3://b//x", "s3://b/x//y", "s3://b/x/../y", "s3://b/./x", "s3://b/..", "s3://../x"),
+    ],
 )
 def test_other_urls_are_a_mistake(blursynth, sun360, place):
     code, _, err = blursynth(*SMALL, "--src", sun360, "--out", place)
@@ -132,6 +153,7 @@ def test_other_urls_are_a_mistake(blursynth, sun360, place):
 
 
 def test_a_place_in_a_bucket_is_used_like_a_path():
+    assert any_path("s3://bucket/") == any_path("s3://bucket") == ObjectPath("s3://bucket")
     place = any_path("s3://bucket/a b/") / "c.d" / "e.tar"
     assert str(place) == "s3://bucket/a b/c.d/e.tar"
     assert (place.name, place.stem, str(place.parent)) == ("e.tar", "e", "s3://bucket/a b/c.d")

@@ -40,6 +40,12 @@ def test_parts_in_any_order_give_the_tree_of_one_run(blursynth, sun360, tmp_path
     assert tree(tmp_path / "out") == whole
 
 
+def test_what_other_parts_have_not_made_yet_is_counted(blursynth, sun360, tmp_path):
+    arguments = (*SMALL, "--src", sun360, "--out", tmp_path / "out")
+    for part, words in (("1/3", ", 2 shards of other parts not"), ("2/3", ", 1 shard of other p")):
+        assert words in blursynth(*arguments, "--shards-of", part)[1]
+
+
 def test_parts_at_the_same_time_give_the_tree_of_one_run(sun360, tmp_path, whole):
     program = [sys.executable, "-c", "from blurcli.synth import main; main()"]
     arguments = [*map(str, SMALL), "--src", str(sun360), "--out", str(tmp_path / "out")]

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from blurcli import synth
 
+from blurcli import synth
 from blurvid import paper
 from blurvid.recipes import SCALES, Supply, recipes_of
 from blurvid.reproduce import SHOWN, Job, data_sets_for, finish_training, reproduce
