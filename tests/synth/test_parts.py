@@ -100,7 +100,7 @@ def test_parts_that_end_together_finish_one_after_the_other(sun360, tmp_path, wh
     """Each sees nothing missing; what one is writing at the end, the other leaves alone."""
     slow = (
         "import time; from blursynth import files; sync = files._sync\n"
-        "def late(path): time.sleep(0.3); sync(path)\n"
+        "def late(path): time.sleep(0.1); sync(path)\n"
         "files._sync = late; from blurcli.synth import main; main()"
     )
     arguments = [*map(str, SMALL), "--src", str(sun360), "--out", str(tmp_path / "out")]
