@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from .optional import needed
 
@@ -27,6 +28,7 @@ def object_store(bucket):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        get_reusable_executor().shutdown()  # jobs of an earlier test know nothing of this
         client = boto3.client("s3")
         client.create_bucket(Bucket=bucket)
         try:
