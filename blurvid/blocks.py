@@ -27,15 +27,37 @@ def channels(base: int, width: int) -> int:
 
 def conv(in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1) -> nn.Module:
     """(B, in, H, W) -> (B, out, H / stride, W / stride): conv3x3 and LeakyReLU."""
-    layer = nn.Conv2d(
-        in_channels, out_channels, 3, stride=stride, padding=dilation, dilation=dilation
-    )
-    return nn.Sequential(he_initialise(layer), nn.LeakyReLU(SLOPE, inplace=True))
+    layer = bare_conv(in_channels, out_channels, stride=stride, dilation=dilation)
+    return nn.Sequential(layer, nn.LeakyReLU(SLOPE, inplace=True))
+
+
+def bare_conv(
+    in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1
+) -> nn.Conv2d:
+    """(B, in, H, W) -> (B, out, H / stride, W / stride): conv3x3 alone."""
+    kind = DilatedConv if dilation > 1 else nn.Conv2d
+    how = {"stride": stride, "padding": dilation, "dilation": dilation}
+    return he_initialise(kind(in_channels, out_channels, 3, **how))
+
+
+class DilatedConv(nn.Conv2d):
+    """A convolution that leaves channels_last for itself under autocast on a CPU.
+
+    There the bfloat16 weight gradient of a dilated convolution (torch 2.13, AVX-512 BF16 without
+    AMX) is not finite or off by its own size for many numbers of channels, and at times reads
+    outside of its memory and ends the process. Contiguous tensors take another way.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        y = self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
+        return y.contiguous(memory_format=torch.channels_last)
 
 
 def predicting_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
     """(B, in, H, W) -> (B, out, H, W): conv3x3 alone, for an image or a flow."""
-    return he_initialise(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+    return bare_conv(in_channels, out_channels)
 
 
 def deconv(in_channels: int, out_channels: int) -> nn.Module:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blurvid.blocks import IMAGE_CHANNELS, channels, he_initialise, predicting_conv
+from blurvid.blocks import IMAGE_CHANNELS, bare_conv, channels, he_initialise, predicting_conv
 from blurvid.restoration import FrameModel, Restoration, no_thetas, pad_to_multiple
 
 if TYPE_CHECKING:
@@ -149,5 +149,5 @@ def _nearer(frames: Sequence[Tensor]) -> tuple[tuple[Tensor, Tensor], tuple[Tens
 
 def _normed(in_channels: int, out_channels: int, dilation: int) -> Sequence[nn.Module]:
     """Instance norm, ReLU, conv3x3."""
-    layer = nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
-    return nn.InstanceNorm2d(in_channels, affine=True), nn.ReLU(), he_initialise(layer)
+    layer = bare_conv(in_channels, out_channels, dilation=dilation)
+    return nn.InstanceNorm2d(in_channels, affine=True), nn.ReLU(), layer

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from blurvid.blocks import RefiningBlock
+from blurvid.blocks import RefiningBlock, bare_conv
 from blurvid.losses import photometric_loss, restoration_loss
 from blurvid.model import (
     ModelSpec,
@@ -303,3 +303,21 @@ def test_a_stored_spec_of_another_kind_is_refused(stored):
         ModelSpec.from_dict(stored)
     with pytest.raises(ValueError, match="expected a model spec of frames, name, "):
         ModelSpec.from_dict({"name": "full"})
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 4, 8, 16])
+def test_bfloat16_gradients_of_convolutions_are_those_of_float32(dilation):
+    """On a CPU with its own bfloat16 the library's dilated ones in channels_last are not."""
+    for in_channels, out_channels in ((24, 3), (24, 24), (35, 32), (32, 32), (8, 16)):
+        layer = bare_conv(in_channels, out_channels, dilation=dilation)
+        weights = []
+        for precision in (False, True):
+            torch.manual_seed(0)
+            x = torch.randn(8, in_channels, 32, 32).contiguous(memory_format=torch.channels_last)
+            layer.to(memory_format=torch.channels_last).zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision):
+                y = layer(x)
+            (y.float() * torch.linspace(-1, 1, y[0].numel()).view_as(y[0])).sum().backward()
+            weights.append(layer.weight.grad.clone())
+        assert y.is_contiguous(memory_format=torch.channels_last)
+        assert torch.dist(*weights) < 0.02 * weights[0].norm()
