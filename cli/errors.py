@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,29 @@ from blurvid.stopped import TrainingStopped, Unreachable
 from .programs import INTERRUPTED
 
 STOPPED, MISTAKE = 1, 2
+RANK, SPEAKING_SECONDS = "RANK", 2  # as torchrun tells each process its own
 
 
 def run(group: click.Group) -> None:
-    """Runs a command group as the program of that name and exits."""
+    """Runs a command group as the program of that name and exits.
+
+    One of several processes that torchrun started ends at once: in the interpreter's own way out
+    a thread of gloo that is left may abort it (torch 2.13), and torchrun then ends the others, too,
+    before they have saved. Those that fail leave the first the time to say why.
+    """
+    try:
+        _run(group)
+    except SystemExit as leaving:
+        if RANK not in os.environ:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if leaving.code and os.environ[RANK] != "0":
+            time.sleep(SPEAKING_SECONDS)
+        os._exit(leaving.code or 0)
+
+
+def _run(group: click.Group) -> None:
     try:
         sys.exit(group.main(prog_name=group.name, standalone_mode=False) or 0)
     except click.ClickException as error:
